@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The plan: the fewest steps that lead from what is to what should be, in the
+ * order in which they are applied. A plan is data: it is printed, saved,
+ * compared in tests, and executed by a backend that it knows nothing about.
+ */
+#ifndef RECONCILE_PLAN_H
+#define RECONCILE_PLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "reconcile/arena.h"
+#include "reconcile/state.h"
+
+/* In the order of creation; removal is the reverse. Report words: kind_name(). */
+enum kind {
+	KIND_RT_TABLE,
+	KIND_RP_FILTER,
+	KIND_ROUTE,
+	KIND_RULE,
+	KIND_NFT_TABLE,
+	KIND_NFT_CHAIN,
+	KIND_NFT_SET,
+	KIND_NFT_ELEMENT,
+	KIND_NFT_RULE,
+	KIND_COUNT
+};
+
+enum action { ACTION_CREATE, ACTION_UPDATE, ACTION_MOVE, ACTION_DELETE };
+enum drift { DRIFT_MISSING, DRIFT_CHANGED, DRIFT_MISORDERED, DRIFT_EXTRA };
+
+/* Worst last, so that the worst is the maximum. */
+enum effect { EFFECT_NONE, EFFECT_EXPOSED, EFFECT_OUTAGE, EFFECT_LEAK };
+
+/*
+ * One step. before is NULL for a create, after is NULL for a delete; which
+ * type they have, kind says: struct rt_table, rp_filter, route, rule, nft_chain
+ * (without its rules, which are steps of their own), nft_set (without its
+ * elements), nft_rule. For KIND_NFT_TABLE both are NULL. For KIND_NFT_ELEMENT
+ * they are arrays of `count` struct element. The states own what is pointed to.
+ */
+struct step {
+	enum action action;
+	enum drift drift;
+	enum kind kind;
+	enum effect effect;
+	const void *before, *after;
+	size_t count;              /* elements; 1 otherwise */
+	const char *container;     /* the chain of a rule, the set of elements */
+	const struct nft_set *set; /* of elements: its key and whether it is a map */
+	/* A rule that is created or moved stands before this live rule; NULL: at the end. */
+	const struct nft_rule *successor;
+	const char *object;     /* what it is about, for people and reports */
+	const char *gateway;    /* NULL when it belongs to none */
+	const char **redirects; /* names; those whose traffic it concerns */
+	size_t redirect_count;
+	const char *why;
+	/* NULL, or why it cannot be done yet (interface missing, next hop not on-link). */
+	const char *waits;
+	/* A rule (policy rule) that goes with its mark: connections that bear it are deleted. */
+	bool retires_mark;
+};
+
+/* A foreign object that stands where one of ours should. */
+struct conflict {
+	enum kind kind;
+	const char *object, *found, *wanted, *hint;
+};
+
+struct warning {
+	const char *code;
+	bool fatal;
+	const char *message, *hint;
+};
+
+struct plan {
+	struct arena arena;
+	struct step *steps;
+	size_t step_count, step_room;
+	struct conflict *conflicts;
+	size_t conflict_count, conflict_room;
+	struct warning *warnings;
+	size_t warning_count, warning_room;
+	enum effect effect; /* the worst of the steps */
+};
+
+const char *kind_name(enum kind kind);
+const char *action_name(enum action action);
+const char *drift_name(enum drift drift);
+const char *effect_name(enum effect effect);
+
+#endif

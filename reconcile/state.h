@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The state of a router as far as `detour` is concerned: what should be
+ * (expanded from a document) and what is (observed) are the same type, and the
+ * planner compares the two.
+ */
+#ifndef RECONCILE_STATE_H
+#define RECONCILE_STATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "reconcile/arena.h"
+#include "reconcile/document.h"
+#include "reconcile/nft.h"
+
+enum {
+	PROTOCOL_DETOUR = 103,    /* rtm_protocol and FRA_PROTOCOL of all that we own */
+	ROUTE_METRIC_IPV6 = 1024, /* what the kernel makes of no metric in IPv6 */
+};
+
+/* A name in rt_tables: procedure step 4. */
+struct rt_table {
+	uint32_t id;
+	const char *name;
+	bool own;         /* in our file; false: an administrator's */
+	const char *file; /* observed: where it stands */
+};
+
+/* net.ipv4.conf.INTERFACE.rp_filter: step 7. "all" and "default" are interfaces here. */
+struct rp_filter {
+	const char *interface;
+	int value; /* 0 off, 1 strict, 2 loose */
+	/* Observed: what it was before our first write, when value is still ours. */
+	bool recorded;
+	int before;
+};
+
+enum route_type { ROUTE_UNICAST, ROUTE_OTHER };
+
+/* A route in a gateway's table: step 5. */
+struct route {
+	enum family family;
+	uint32_t table;
+	uint32_t metric;
+	uint8_t protocol;
+	enum route_type type;
+	bool is_default; /* false: another destination, in `dst` */
+	bool multipath;  /* observed: several next hops, none of them below */
+	struct span dst;
+	bool has_gateway;
+	uint8_t gateway[SPAN_BYTES];
+	const char *dev; /* "" when the kernel names none */
+};
+
+enum rule_action { RULE_LOOKUP, RULE_UNREACHABLE, RULE_OTHER };
+
+/* A policy rule: step 6. */
+struct rule {
+	enum family family;
+	uint32_t priority;
+	struct mark mark; /* mask 0: none */
+	enum rule_action action;
+	uint32_t table; /* of a lookup */
+	uint8_t protocol;
+	bool has_more; /* observed: selectors that we never set (from, iif, invert, ...) */
+	/* Observed rules with has_more: the message as received, to delete or restore exactly it.
+	 */
+	const void *raw;
+	size_t raw_size;
+};
+
+/* A link that the document names. Only its existence and whether it is up matter. */
+struct link {
+	const char *name;
+	uint32_t index;
+	bool up;
+};
+
+/* Whether a gateway's next hop can be reached over its interface right now. */
+struct next_hop {
+	enum family family;
+	const char *interface;
+	uint8_t address[SPAN_BYTES];
+	const char *obstacle; /* NULL: on-link. Else what is in the way, in words */
+};
+
+/* How many connections conntrack knows that bear a mark. */
+struct marked {
+	struct mark mark;
+	size_t connections;
+};
+
+struct state {
+	struct arena arena;
+	struct rt_table *rt_tables;
+	size_t rt_table_count, rt_table_room;
+	struct rp_filter *rp_filters;
+	size_t rp_filter_count, rp_filter_room;
+	struct route *routes;
+	size_t route_count, route_room;
+	struct rule *rules;
+	size_t rule_count, rule_room;
+	struct nft_table nft;
+
+	/* Observed only: facts that decide what can be done, never differences by themselves. */
+	struct link *links;
+	size_t link_count, link_room;
+	struct next_hop *next_hops;
+	size_t next_hop_count, next_hop_room;
+	struct marked *marked;
+	size_t marked_count, marked_room;
+};
+
+/*
+ * What an observation has to look at, so that its cost depends on the document
+ * and on what we own, never on what else the router holds.
+ */
+struct scope {
+	const struct document *document;
+	bool everything; /* destroy: look for our routes in every table */
+};
+
+void state_free(struct state *state);
+
+/* Sorts every array by key: family, table, priority, name, ... */
+void state_sort(struct state *state);
+
+const struct link *state_link(const struct state *state, const char *name);
+const struct rp_filter *state_rp_filter(const struct state *state, const char *interface);
+const struct next_hop *state_next_hop(const struct state *state, enum family family,
+				      const char *interface, const uint8_t *address);
+
+/* Fields that the kernel keeps; not what an observation adds. */
+bool route_equal(const struct route *a, const struct route *b);
+bool rule_equal(const struct rule *a, const struct rule *b);
+
+#endif
