@@ -58,8 +58,6 @@ struct step {
 	const char *why;
 	/* NULL, or why it cannot be done yet (interface missing, next hop not on-link). */
 	const char *waits;
-	/* A rule (policy rule) that goes with its mark: connections that bear it are deleted. */
-	bool retires_mark;
 };
 
 /* A foreign object that stands where one of ours should. */
@@ -83,7 +81,31 @@ struct plan {
 	struct warning *warnings;
 	size_t warning_count, warning_room;
 	enum effect effect; /* the worst of the steps */
+	/*
+	 * Marks that no gateway uses any longer. The conntrack entries that
+	 * bear them are deleted before step number forget_at, so that no old
+	 * bits send a connection to the wrong box; until then the rules that
+	 * honour the old mark stand beside the new ones.
+	 */
+	struct mark *retired;
+	size_t retired_count, retired_room;
+	size_t forget_at;
 };
+
+/*
+ * Compares. The states and the document outlive the plan, which points into
+ * them. The document says whom a difference concerns; it is empty when a state
+ * is restored.
+ */
+void plan_build(const struct document *document, const struct state *desired,
+		const struct state *observed, struct plan *plan);
+void plan_free(struct plan *plan);
+
+/* Steps that can be done now; the rest waits for an interface or a next hop. */
+size_t plan_ready_count(const struct plan *plan);
+
+/* Empty: nothing to do and nothing in the way. */
+bool plan_in_sync(const struct plan *plan);
 
 const char *kind_name(enum kind kind);
 const char *action_name(enum action action);

@@ -35,6 +35,7 @@ struct rp_filter {
 	/* Observed: what it was before our first write, when value is still ours. */
 	bool recorded;
 	int before;
+	bool overridden; /* observed: we wrote it once, and somebody else did since */
 };
 
 enum route_type { ROUTE_UNICAST, ROUTE_OTHER };
@@ -131,6 +132,14 @@ const struct link *state_link(const struct state *state, const char *name);
 const struct rp_filter *state_rp_filter(const struct state *state, const char *interface);
 const struct next_hop *state_next_hop(const struct state *state, enum family family,
 				      const char *interface, const uint8_t *address);
+
+/* How many connections bear the mark; 0 when that was not asked. */
+size_t state_marked(const struct state *state, const struct mark *mark);
+
+bool mark_equal(const struct mark *a, const struct mark *b);
+
+/* Same family, table, destination and metric: the kernel holds one such route at a time. */
+bool route_same_place(const struct route *a, const struct route *b);
 
 /* Fields that the kernel keeps; not what an observation adds. */
 bool route_equal(const struct route *a, const struct route *b);

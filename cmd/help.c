@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cmd/help.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char general[] =
+	"detour - send selected connections through an inspection gateway\n"
+	"\n"
+	"Usage: detour [OPTIONS] VERB [FILE]\n"
+	"\n"
+	"  validate   check the document, without privileges or kernel\n"
+	"  plan       show what applying it would do, and what that means for traffic\n"
+	"  apply      do it; what is in sync already is not written\n"
+	"  drift      the same comparison for a monitor; writes nothing\n"
+	"  destroy    remove all that is detour's\n"
+	"\n"
+	"FILE is /etc/detour/detour.json unless given; - is standard input.\n"
+	"\n"
+	"  --json                one JSON object on standard output\n"
+	"  -q, --quiet           print nothing when the exit code is 0\n"
+	"  --color WHEN          auto, always or never (NO_COLOR is honoured)\n"
+	"  --netns NAME          work in a named network namespace\n"
+	"  -h, --help            this help; after a verb, the verb's\n"
+	"  --version\n"
+	"\n"
+	"Exit codes: 0 done or in sync, 1 error and nothing changed, 2 something to do or\n"
+	"left to do, 3 conflict, 4 stale plan, 5 rolled back, 6 state unknown, 64 usage,\n"
+	"75 busy.\n"
+	"\n"
+	"Examples:\n"
+	"  detour validate router.json\n"
+	"  detour plan router.json              # then, if that is what you want:\n"
+	"  detour apply router.json\n"
+	"  detour --quiet drift || alert        # in a cron job\n"
+	"\n"
+	"See detour(8) and detour.json(5).\n";
+
+static const struct {
+	const char *verb, *text;
+} helps[] = {
+	{ "validate", "Usage: detour [--json] [--quiet] validate [FILE]\n"
+		      "\n"
+		      "Checks the document alone and lists every fault with its place (a JSON\n"
+		      "pointer), the value, and what would be right. Needs no privileges.\n"
+		      "\n"
+		      "Exit codes: 0 the document is good, 1 it is not.\n"
+		      "\n"
+		      "Examples:\n"
+		      "  detour validate router.json\n"
+		      "  generate | detour validate -\n" },
+	{ "plan", "Usage: detour [OPTIONS] plan [FILE]\n"
+		  "\n"
+		  "Compares the document with the live state and shows what applying it means for\n"
+		  "traffic, then the steps in their order, each with its effect: leak (selected\n"
+		  "traffic reaches the servers unaudited), outage, exposed. Writes nothing.\n"
+		  "\n"
+		  "Exit codes: 0 in sync, 2 there is something to do, 3 conflict, 1 error.\n"
+		  "\n"
+		  "Examples:\n"
+		  "  detour plan router.json\n"
+		  "  detour plan --json router.json | jq '.steps[].object'\n" },
+	{ "apply",
+	  "Usage: detour [OPTIONS] apply [FILE]\n"
+	  "\n"
+	  "Makes the live state that of the document with the fewest writes, then looks\n"
+	  "again: what is left decides the exit code. A failure undoes what was done.\n"
+	  "\n"
+	  "  --check         only report, as plan does\n"
+	  "  --allow-empty   the last live redirect may go\n"
+	  "\n"
+	  "Exit codes: 0 in sync now, 2 written but steps remain (such as for an interface\n"
+	  "that does not exist yet), 3 conflict and nothing changed, 5 rolled back, 6 state\n"
+	  "unknown, 1 error and nothing changed.\n"
+	  "\n"
+	  "Examples:\n"
+	  "  detour apply router.json\n"
+	  "  detour --quiet apply router.json || echo \"exit $?\"\n" },
+	{ "drift", "Usage: detour [OPTIONS] drift [FILE]\n"
+		   "\n"
+		   "Tells a monitor how the live state differs from the document, and what that\n"
+		   "means for traffic. Writes nothing, anywhere.\n"
+		   "\n"
+		   "Exit codes: 0 in sync, 2 drift, 3 conflict, 1 error.\n"
+		   "\n"
+		   "Examples:\n"
+		   "  detour --quiet drift\n"
+		   "  detour drift --json | jq -r .effect\n" },
+	{ "destroy",
+	  "Usage: detour [OPTIONS] destroy\n"
+	  "\n"
+	  "Removes all that is detour's: its nft table, its policy rules and routes, its\n"
+	  "table names; restores rp_filter where the value is still detour's; ends the\n"
+	  "connections that bear its marks. Selected connections go directly to the\n"
+	  "servers from then on.\n"
+	  "\n"
+	  "Exit codes: as apply.\n"
+	  "\n"
+	  "Examples:\n"
+	  "  detour destroy\n" },
+};
+
+void help_print(const char *verb)
+{
+	for (size_t i = 0; verb && i < sizeof(helps) / sizeof(*helps); i++)
+		if (!strcmp(helps[i].verb, verb)) {
+			fputs(helps[i].text, stdout);
+			return;
+		}
+	fputs(general, stdout);
+}
+
+void help_version(void)
+{
+	puts("detour " VERSION);
+}

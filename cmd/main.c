@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <stdio.h>
+#include <string.h>
+
+#include "backends/paths.h"
+#include "cmd/options.h"
+#include "cmd/verbs.h"
+#include "cmd/help.h"
+
+static const struct verb {
+	const char *name;
+	void (*run)(struct context *context);
+} verbs[] = {
+	{ "validate", verb_validate }, { "plan", verb_plan },       { "apply", verb_apply },
+	{ "drift", verb_drift },       { "destroy", verb_destroy },
+};
+
+static const struct verb *find_verb(const char *name)
+{
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
+		if (!strcmp(verbs[i].name, name))
+			return &verbs[i];
+	return NULL;
+}
+
+static const struct verb *choose_verb(const struct options *options, struct error *error)
+{
+	const struct verb *verb;
+
+	if (!options->verb) {
+		error_set(error, "usage", "which verb? see detour --help");
+		return NULL;
+	}
+	verb = find_verb(options->verb);
+	if (!verb)
+		error_set(error, "usage", "%s: no such verb; see detour --help", options->verb);
+	else if (verb->run == verb_destroy && options->file)
+		error_set(error, "usage", "destroy takes no file: it removes all that is detour's");
+	else
+		return verb;
+	return NULL;
+}
+
+static void print(const struct context *context)
+{
+	const struct options *options = context->options;
+	const struct report *report = &context->report;
+
+	if (!options->json)
+		report_errors(report, stderr);
+	if (options->quiet && report->exit == EXIT_DONE)
+		return;
+	if (options->json)
+		report_json(report, stdout);
+	else if (!strcmp(report->verb, "validate") && report->exit == EXIT_DONE)
+		report_valid(report, options->colour, stdout);
+	else if (report->plan)
+		report_text(report, options->colour, stdout);
+}
+
+static void run_verb(struct context *context, const struct verb *verb)
+{
+	const struct options *options = context->options;
+
+	context->report.exit = EXIT_ERROR;
+	if (options->netns && paths_enter(options->netns, &context->error) < 0)
+		return;
+	context->report.file = options->file
+				       ? options->file
+				       : paths_resolve("/etc/detour/detour.json", context->path);
+	verb->run(context);
+}
+
+static void context_free(struct context *context)
+{
+	apply_result_free(&context->applied);
+	comparison_free(&context->comparison);
+	faults_free(&context->faults);
+	document_free(&context->document);
+}
+
+int main(int argc, char **argv)
+{
+	struct context context = { 0 };
+	struct options options;
+	const struct verb *verb = NULL;
+	int exit_code;
+
+	if (options_parse(argc, argv, &options, &context.error) == 0) {
+		if (options.help || options.version) {
+			options.version ? help_version() : help_print(options.verb);
+			return EXIT_DONE;
+		}
+		verb = choose_verb(&options, &context.error);
+	}
+	context.options = &options;
+	context.report = (struct report){
+		.verb = options.verb ? options.verb : "",
+		.exit = EXIT_USAGE,
+		.faults = &context.faults,
+		.error = &context.error,
+	};
+	if (verb)
+		run_verb(&context, verb);
+	print(&context);
+	exit_code = context.report.exit;
+	/* A report that did not get through must not pass for one that says "all is well". */
+	if (fflush(stdout) != 0 && exit_code == EXIT_DONE)
+		exit_code = EXIT_ERROR;
+	context_free(&context);
+	return exit_code;
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cmd/verbs.h"
+
+/* As applying an empty document would; what a lost document left behind is found too. */
+void verb_destroy(struct context *context)
+{
+	struct scope scope = { .document = &context->document, .everything = true };
+
+	document_empty(&context->document);
+	context_apply(context, &scope, true);
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Foreign objects that stand where one of ours should. All are listed, nothing
+ * is written. Only families that the gateway has are judged.
+ */
+#include "reconcile/diff.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+static struct conflict *conflict(struct diff *diff, enum kind kind)
+{
+	struct plan *plan = diff->plan;
+	struct conflict *item = ARENA_PUSH(&plan->arena, plan->conflicts, plan->conflict_count,
+					   plan->conflict_room);
+
+	item->kind = kind;
+	return item;
+}
+
+static void name_conflict(struct diff *diff, const struct rt_table *found,
+			  const struct gateway *gateway)
+{
+	struct arena *arena = &diff->plan->arena;
+	struct conflict *item = conflict(diff, KIND_RT_TABLE);
+
+	item->object = arena_printf(arena, "%u %s", gateway->table, gateway->name);
+	item->found = arena_printf(arena, "%u %s in %s", found->id, found->name, found->file);
+	item->wanted =
+		arena_printf(arena, "the name %s for table %u", gateway->name, gateway->table);
+	item->hint = arena_printf(arena,
+				  "name the gateway like the table, give it another table, or "
+				  "take the line out of %s",
+				  found->file);
+}
+
+static void name_conflicts(struct diff *diff, const struct gateway *gateway)
+{
+	for (size_t i = 0; i < diff->observed->rt_table_count; i++) {
+		const struct rt_table *name = &diff->observed->rt_tables[i];
+		bool same_name = !strcmp(name->name, gateway->name);
+
+		if (!name->own && (name->id == gateway->table) != same_name)
+			name_conflict(diff, name, gateway);
+	}
+}
+
+static const char *route_words(struct arena *arena, const struct route *route)
+{
+	char dst[SPAN_TEXT] = "default", via[INET6_ADDRSTRLEN] = "";
+
+	if (!route->is_default)
+		span_format(&route->dst, route->family, dst);
+	if (route->has_gateway)
+		inet_ntop(route->family == FAMILY_IPV4 ? AF_INET : AF_INET6, route->gateway, via,
+			  sizeof(via));
+	return arena_printf(arena, "%s%s%s%s%s protocol %u", dst, *via ? " via " : "", via,
+			    *route->dev ? " dev " : "", route->dev, route->protocol);
+}
+
+static void route_conflicts(struct diff *diff, const struct gateway *gateway)
+{
+	struct arena *arena = &diff->plan->arena;
+
+	for (size_t i = 0; i < diff->observed->route_count; i++) {
+		const struct route *route = &diff->observed->routes[i];
+		struct conflict *item;
+
+		if (route->table != gateway->table || route->protocol == PROTOCOL_DETOUR ||
+		    !gateway->has_address[route->family])
+			continue;
+		item = conflict(diff, KIND_ROUTE);
+		item->object = arena_printf(arena, "%s table %u", family_name(route->family),
+					    route->table);
+		item->found = route_words(arena, route);
+		item->wanted = arena_printf(
+			arena, "a table with nothing but the route to gateway %s", gateway->name);
+		item->hint = "remove that route, or give the gateway a table of its own";
+	}
+}
+
+static bool stands_in_the_way(const struct rule *rule, const struct gateway *gateway)
+{
+	if (rule->protocol == PROTOCOL_DETOUR || !gateway->has_address[rule->family])
+		return false;
+	return rule->priority == gateway->priority ||
+	       (gateway->on_loss == ON_LOSS_BLOCK && rule->priority == gateway->priority + 1) ||
+	       (rule->action == RULE_LOOKUP && rule->table == gateway->table);
+}
+
+static void rule_conflict(struct diff *diff, const struct rule *rule, const struct gateway *gateway)
+{
+	struct arena *arena = &diff->plan->arena;
+	struct conflict *item = conflict(diff, KIND_RULE);
+
+	item->object =
+		arena_printf(arena, "%s priority %u", family_name(rule->family), rule->priority);
+	item->found =
+		arena_printf(arena, "a rule of protocol %u%s", rule->protocol,
+			     rule->action == RULE_LOOKUP && rule->table == gateway->table
+				     ? arena_printf(arena, " that looks up table %u", rule->table)
+				     : "");
+	item->wanted = arena_printf(arena, "priority %u%s and table %u for gateway %s alone",
+				    gateway->priority,
+				    gateway->on_loss == ON_LOSS_BLOCK
+					    ? arena_printf(arena, ", %u", gateway->priority + 1)
+					    : "",
+				    gateway->table, gateway->name);
+	item->hint = "remove that rule, or give the gateway another priority or table";
+}
+
+static void rule_conflicts(struct diff *diff, const struct gateway *gateway)
+{
+	for (size_t i = 0; i < diff->observed->rule_count; i++)
+		if (stands_in_the_way(&diff->observed->rules[i], gateway))
+			rule_conflict(diff, &diff->observed->rules[i], gateway);
+}
+
+void diff_conflicts(struct diff *diff)
+{
+	for (size_t i = 0; i < diff->document->gateway_count; i++) {
+		name_conflicts(diff, &diff->document->gateways[i]);
+		route_conflicts(diff, &diff->document->gateways[i]);
+		rule_conflicts(diff, &diff->document->gateways[i]);
+	}
+}

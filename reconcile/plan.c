@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Creating: name, rp_filter, route, rules, then the nft table, so that traffic
+ * is diverted only once its path stands. Removing: the reverse. In between,
+ * connections that bear a retired mark are forgotten.
+ */
+#include "reconcile/plan.h"
+
+#include <string.h>
+
+#include "reconcile/diff.h"
+
+const char *kind_name(enum kind kind)
+{
+	static const char *const names[KIND_COUNT] = {
+		[KIND_RT_TABLE] = "rt_table",   [KIND_RP_FILTER] = "rp_filter",
+		[KIND_ROUTE] = "route",         [KIND_RULE] = "rule",
+		[KIND_NFT_TABLE] = "nft_table", [KIND_NFT_CHAIN] = "nft_chain",
+		[KIND_NFT_SET] = "nft_set",     [KIND_NFT_ELEMENT] = "nft_element",
+		[KIND_NFT_RULE] = "nft_rule",
+	};
+
+	return names[kind];
+}
+
+const char *action_name(enum action action)
+{
+	static const char *const names[] = { "create", "update", "move", "delete" };
+
+	return names[action];
+}
+
+const char *drift_name(enum drift drift)
+{
+	static const char *const names[] = { "missing", "changed", "misordered", "extra" };
+
+	return names[drift];
+}
+
+const char *effect_name(enum effect effect)
+{
+	static const char *const names[] = { "none", "exposed", "outage", "leak" };
+
+	return names[effect];
+}
+
+struct step *diff_step(struct diff *diff, enum kind kind, enum action action, enum effect effect)
+{
+	static const enum drift drifts[] = {
+		[ACTION_CREATE] = DRIFT_MISSING,
+		[ACTION_UPDATE] = DRIFT_CHANGED,
+		[ACTION_MOVE] = DRIFT_MISORDERED,
+		[ACTION_DELETE] = DRIFT_EXTRA,
+	};
+	struct plan *plan = diff->plan;
+	struct step *step =
+		ARENA_PUSH(&plan->arena, plan->steps, plan->step_count, plan->step_room);
+
+	*step = (struct step){
+		.kind = kind,
+		.action = action,
+		.drift = drifts[action],
+		.effect = effect,
+		.count = 1,
+	};
+	if (effect > plan->effect)
+		plan->effect = effect;
+	return step;
+}
+
+static const char **names_of(struct diff *diff, const struct gateway *gateway, size_t *count)
+{
+	const struct document *document = diff->document;
+	const char **names =
+		arena_alloc(&diff->plan->arena, document->redirect_count * sizeof(*names));
+
+	*count = 0;
+	for (size_t i = 0; i < document->redirect_count; i++)
+		if (document->redirects[i].enabled &&
+		    (!gateway || document->redirects[i].gateway == gateway))
+			names[(*count)++] = document->redirects[i].name;
+	return names;
+}
+
+void diff_concerns_gateway(struct diff *diff, struct step *step, const struct gateway *gateway)
+{
+	if (!gateway)
+		return;
+	step->gateway = gateway->name;
+	step->redirects = names_of(diff, gateway, &step->redirect_count);
+}
+
+void diff_concerns_all(struct diff *diff, struct step *step)
+{
+	step->redirects = names_of(diff, NULL, &step->redirect_count);
+}
+
+void diff_concerns_redirect(struct diff *diff, struct step *step, const char *redirect)
+{
+	const struct document *document = diff->document;
+
+	step->redirects = arena_alloc(&diff->plan->arena, sizeof(*step->redirects));
+	step->redirects[0] = redirect;
+	step->redirect_count = 1;
+	for (size_t i = 0; i < document->redirect_count; i++)
+		if (!strcmp(document->redirects[i].name, redirect))
+			step->gateway = document->redirects[i].gateway->name;
+}
+
+const struct gateway *document_gateway_of_table(const struct document *document, uint32_t table)
+{
+	for (size_t i = 0; i < document->gateway_count; i++)
+		if (document->gateways[i].table == table)
+			return &document->gateways[i];
+	return NULL;
+}
+
+const struct gateway *document_gateway_of_mark(const struct document *document,
+					       const struct mark *mark)
+{
+	for (size_t i = 0; i < document->gateway_count; i++)
+		if (mark_equal(&document->gateways[i].mark, mark))
+			return &document->gateways[i];
+	return NULL;
+}
+
+void plan_build(const struct document *document, const struct state *desired,
+		const struct state *observed, struct plan *plan)
+{
+	struct diff diff = { document, desired, observed, plan };
+
+	*plan = (struct plan){ 0 };
+	diff_conflicts(&diff);
+	diff_marks_retired(&diff);
+	diff_names_create(&diff);
+	diff_rp_filters_set(&diff);
+	diff_routes_create(&diff);
+	diff_rules_create(&diff);
+	diff_nft(&diff);
+	plan->forget_at = plan->step_count;
+	diff_nft_retired(&diff);
+	diff_rules_delete(&diff);
+	diff_routes_delete(&diff);
+	diff_rp_filters_restore(&diff);
+	diff_names_delete(&diff);
+}
+
+void plan_free(struct plan *plan)
+{
+	arena_free(&plan->arena);
+	*plan = (struct plan){ 0 };
+}
+
+size_t plan_ready_count(const struct plan *plan)
+{
+	size_t ready = 0;
+
+	for (size_t i = 0; i < plan->step_count; i++)
+		ready += !plan->steps[i].waits;
+	return ready;
+}
+
+bool plan_in_sync(const struct plan *plan)
+{
+	return !plan->step_count && !plan->conflict_count;
+}

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "reconcile/reconcile.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "reconcile/expand.h"
+#include "reconcile/warning.h"
+
+/*
+ * Each round observes and plans anew. A competing writer of the ruleset costs
+ * a round, a retired mark costs one; more than this many and the router is not
+ * at rest.
+ */
+enum { MAX_ROUNDS = 50 };
+
+/* How one run over the steps ended. */
+enum pass {
+	PASS_DONE,        /* all that could be done was done */
+	PASS_AGAIN,       /* observe again: the ruleset changed, or has to be read anew */
+	PASS_FAILED,      /* *error says what; some steps may be done */
+	PASS_INTERRUPTED, /* by a signal */
+};
+
+struct run {
+	struct kernel *kernel;
+	const struct scope *scope;
+	const struct apply_options *options;
+	struct apply_result *result;
+	bool wrote; /* something, in any round */
+};
+
+int comparison_make(struct kernel *kernel, const struct scope *scope, struct comparison *comparison,
+		    struct error *error)
+{
+	*comparison = (struct comparison){ 0 };
+	if (kernel->ops->observe(kernel, scope, &comparison->observed, error) < 0)
+		return -1;
+	expand(scope->document, &comparison->observed, &comparison->desired);
+	plan_build(scope->document, &comparison->desired, &comparison->observed, &comparison->plan);
+	warnings_of_document(scope->document, &comparison->plan);
+	warnings_of_state(scope->document, &comparison->observed, &comparison->plan);
+	return 0;
+}
+
+void comparison_free(struct comparison *comparison)
+{
+	plan_free(&comparison->plan);
+	state_free(&comparison->desired);
+	state_free(&comparison->observed);
+}
+
+size_t live_redirect_count(const struct state *observed)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < observed->nft.chain_count; i++)
+		count += !strncmp(observed->nft.chains[i].name, "redirect_", 9);
+	return count;
+}
+
+static bool is_nft(const struct step *step)
+{
+	return step->kind >= KIND_NFT_TABLE;
+}
+
+static bool is_interrupted(const struct run *run)
+{
+	return run->options->interrupted && *run->options->interrupted;
+}
+
+static void announce(const struct run *run, const struct step *step)
+{
+	if (run->options->progress)
+		run->options->progress(run->options->context, step);
+}
+
+/* The end of the run of nft steps that begins at `from`, within one side of forget_at. */
+static size_t nft_end(const struct plan *plan, size_t from)
+{
+	size_t end = from;
+
+	while (end < plan->step_count && is_nft(&plan->steps[end]) &&
+	       (end == from || end != plan->forget_at))
+		end++;
+	return end;
+}
+
+static enum pass failed(struct run *run, const struct step *step)
+{
+	snprintf(run->result->failed_step, sizeof(run->result->failed_step), "%s %s %s",
+		 action_name(step->action), kind_name(step->kind), step->object);
+	return PASS_FAILED;
+}
+
+static enum pass commit(struct run *run, const struct comparison *comparison, size_t from,
+			size_t end)
+{
+	const struct step *steps = &comparison->plan.steps[from];
+
+	announce(run, steps);
+	switch (run->kernel->ops->commit(run->kernel, steps, end - from,
+					 comparison->observed.nft.generation,
+					 &run->result->error)) {
+	case OUTCOME_DONE:
+		run->wrote = true;
+		return PASS_DONE;
+	case OUTCOME_STALE:
+		return PASS_AGAIN;
+	case OUTCOME_UNKNOWN:
+		run->wrote = true;
+		return PASS_AGAIN;
+	default:
+		return failed(run, steps);
+	}
+}
+
+/* PASS_DONE for a step that turns out to wait, too: the next observation will show it. */
+static enum pass write_step(struct run *run, const struct step *step)
+{
+	announce(run, step);
+	switch (run->kernel->ops->write(run->kernel, step, &run->result->error)) {
+	case OUTCOME_DONE:
+		run->wrote = true;
+		return PASS_DONE;
+	case OUTCOME_WAITS:
+		return PASS_DONE;
+	case OUTCOME_STALE:
+	case OUTCOME_UNKNOWN:
+		run->wrote = true;
+		return PASS_AGAIN;
+	default:
+		return failed(run, step);
+	}
+}
+
+static enum pass forget_retired(struct run *run, const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->retired_count; i++)
+		if (run->kernel->ops->forget(run->kernel, &plan->retired[i], &run->result->error) <
+		    0)
+			return PASS_FAILED;
+	return PASS_DONE;
+}
+
+static enum pass pass_run(struct run *run, const struct comparison *comparison)
+{
+	const struct plan *plan = &comparison->plan;
+	enum pass pass = PASS_DONE;
+	bool committed = false;
+	size_t i = 0;
+
+	while (i < plan->step_count && pass == PASS_DONE) {
+		const struct step *step = &plan->steps[i];
+
+		if (is_interrupted(run))
+			return PASS_INTERRUPTED;
+		if (i == plan->forget_at && forget_retired(run, plan) != PASS_DONE)
+			return PASS_FAILED;
+		/* The second transaction of a run needs a fresh generation, hence a fresh look. */
+		if (is_nft(step) && committed)
+			return PASS_AGAIN;
+		if (is_nft(step)) {
+			size_t end = nft_end(plan, i);
+
+			pass = commit(run, comparison, i, end);
+			committed = true;
+			i = end;
+			continue;
+		}
+		if (!step->waits)
+			pass = write_step(run, step);
+		i++;
+	}
+	/* Nothing stands behind the barrier: the marks are forgotten all the same. */
+	if (pass == PASS_DONE && plan->retired_count && plan->forget_at == plan->step_count)
+		return forget_retired(run, plan);
+	return pass;
+}
+
+/* Another look. The first one is kept: it is what a rollback leads to. */
+static int look_again(struct run *run)
+{
+	struct apply_result *result = run->result;
+
+	comparison_free(&result->later);
+	result->latest = &result->later;
+	return comparison_make(run->kernel, run->scope, &result->later, &result->error);
+}
+
+static enum pass conflict_appeared(struct run *run)
+{
+	const struct conflict *conflict = run->result->latest->plan.conflicts;
+
+	error_set(&run->result->error, "conflict", "%s appeared while the changes were made: %s",
+		  conflict->object, conflict->found);
+	return PASS_FAILED;
+}
+
+static enum pass converge(struct run *run)
+{
+	size_t ready_before = SIZE_MAX;
+
+	for (int round = 0; round < MAX_ROUNDS; round++) {
+		const struct plan *plan = &run->result->latest->plan;
+		size_t ready = plan_ready_count(plan);
+		enum pass pass;
+
+		if (!ready)
+			return PASS_DONE;
+		if (plan->conflict_count)
+			return conflict_appeared(run);
+		pass = pass_run(run, run->result->latest);
+		if (pass == PASS_FAILED || pass == PASS_INTERRUPTED)
+			return pass;
+		/* The kernel itself says "not yet", round after round: that remains. */
+		if (pass == PASS_DONE && ready == ready_before)
+			return PASS_DONE;
+		ready_before = pass == PASS_DONE ? ready : SIZE_MAX;
+		if (look_again(run) < 0)
+			return PASS_FAILED;
+	}
+	error_set(&run->result->error, "not-at-rest",
+		  "the ruleset changed during each of %d attempts; run it again when the other "
+		  "program is done",
+		  MAX_ROUNDS);
+	return PASS_FAILED;
+}
+
+/* The same planner and the same steps, towards the state that was observed first. */
+static bool roll_back(struct run *run)
+{
+	struct document nothing = { 0 };
+	const struct state *before = &run->result->first.observed;
+	struct apply_options patient = *run->options;
+	struct run back = *run;
+	struct apply_result ignored = { 0 };
+	bool restored = false;
+
+	patient.interrupted = NULL;
+	back.options = &patient;
+	back.result = &ignored;
+	for (int round = 0; round < MAX_ROUNDS && !restored; round++) {
+		struct comparison now = { 0 };
+		enum pass pass = PASS_FAILED;
+
+		if (run->kernel->ops->observe(run->kernel, run->scope, &now.observed,
+					      &ignored.error) == 0) {
+			plan_build(&nothing, before, &now.observed, &now.plan);
+			restored = !now.plan.step_count;
+			if (!restored)
+				pass = pass_run(&back, &now);
+		}
+		plan_free(&now.plan);
+		state_free(&now.observed);
+		if (pass == PASS_FAILED && !restored)
+			break;
+	}
+	return restored;
+}
+
+static void apply_failed(struct run *run)
+{
+	struct apply_result *result = run->result;
+
+	if (!run->wrote) {
+		result->exit = EXIT_ERROR;
+		return;
+	}
+	result->rolled_back = roll_back(run);
+	result->exit = result->rolled_back ? EXIT_ROLLED_BACK : EXIT_UNKNOWN_STATE;
+	result->changed = !result->rolled_back;
+}
+
+/* Whether to go on; else *result says why not. */
+static bool may_apply(const struct run *run)
+{
+	struct apply_result *result = run->result;
+	const struct comparison *first = &result->first;
+
+	if (first->plan.conflict_count) {
+		result->exit = EXIT_CONFLICT;
+		return false;
+	}
+	if (!run->options->allow_empty && !live_redirect_count(&first->desired) &&
+	    live_redirect_count(&first->observed)) {
+		result->exit = EXIT_ERROR;
+		error_set(&result->error, "would-be-empty",
+			  "the document has no enabled redirect, and %zu are live: all their "
+			  "connections would reach the servers directly; if that is meant, say "
+			  "--allow-empty, or use destroy",
+			  live_redirect_count(&first->observed));
+		return false;
+	}
+	return true;
+}
+
+void apply(struct kernel *kernel, const struct scope *scope, const struct apply_options *options,
+	   struct apply_result *result)
+{
+	struct run run = { kernel, scope, options, result, false };
+	enum pass pass;
+
+	*result = (struct apply_result){ .exit = EXIT_ERROR, .latest = &result->first };
+	if (comparison_make(kernel, scope, &result->first, &result->error) < 0 || !may_apply(&run))
+		return;
+	pass = converge(&run);
+	if (pass == PASS_INTERRUPTED)
+		error_set(&result->error, "interrupted", "interrupted by a signal");
+	if (pass != PASS_DONE) {
+		apply_failed(&run);
+		return;
+	}
+	result->changed = run.wrote;
+	result->exit = plan_in_sync(&result->latest->plan) ? EXIT_DONE : EXIT_DIFFERENT;
+}
+
+void apply_result_free(struct apply_result *result)
+{
+	comparison_free(&result->later);
+	comparison_free(&result->first);
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Observe, plan, execute, observe again. Whatever the kernel answers, what is
+ * reported is what the last observation saw.
+ */
+#ifndef RECONCILE_RECONCILE_H
+#define RECONCILE_RECONCILE_H
+
+#include "reconcile/error.h"
+#include "reconcile/kernel.h"
+#include "reconcile/plan.h"
+#include "reconcile/state.h"
+
+enum exit_code {
+	EXIT_DONE = 0,
+	EXIT_ERROR = 1,         /* nothing was changed */
+	EXIT_DIFFERENT = 2,     /* something to do, or something remains */
+	EXIT_CONFLICT = 3,      /* nothing was changed */
+	EXIT_STALE = 4,         /* nothing was changed */
+	EXIT_ROLLED_BACK = 5,   /* the live state is as before */
+	EXIT_UNKNOWN_STATE = 6, /* run it again */
+	EXIT_USAGE = 64,
+	EXIT_BUSY = 75, /* nothing was changed */
+};
+
+/* One look at the kernel beside what should be. */
+struct comparison {
+	struct state observed, desired;
+	struct plan plan;
+};
+
+struct apply_options {
+	bool allow_empty; /* the last live redirect may go */
+	/* Called before each step, and while one takes long; NULL for none. */
+	void (*progress)(void *context, const struct step *step);
+	void *context;
+	/* Set by a signal: stop and undo. NULL when there is none. */
+	const volatile int *interrupted;
+};
+
+struct apply_result {
+	enum exit_code exit;
+	bool changed; /* something was written and is still there */
+	bool rolled_back;
+	char failed_step[256]; /* "" when none failed */
+	struct error error;
+	/* What was planned at first, and a later look; `latest` is the one that holds now. */
+	struct comparison first, later;
+	const struct comparison *latest;
+};
+
+/* 0, or -1 with *error. comparison_free() is due in either case. */
+int comparison_make(struct kernel *kernel, const struct scope *scope, struct comparison *comparison,
+		    struct error *error);
+void comparison_free(struct comparison *comparison);
+
+/* Fills *result, which apply_result_free() releases. */
+void apply(struct kernel *kernel, const struct scope *scope, const struct apply_options *options,
+	   struct apply_result *result);
+void apply_result_free(struct apply_result *result);
+
+/* How many redirects the observed table holds. */
+size_t live_redirect_count(const struct state *observed);
+
+#endif

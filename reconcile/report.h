@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What people and scripts are told. The only module beside cmd/ that prints.
+ * The JSON object's shape is schemas/report.schema.json.
+ */
+#ifndef RECONCILE_REPORT_H
+#define RECONCILE_REPORT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "reconcile/error.h"
+#include "reconcile/reconcile.h"
+
+/* Everything that one run of a verb found out. Members that do not apply are NULL. */
+struct report {
+	const char *verb;
+	enum exit_code exit;
+	const char *file; /* the document's name, for messages about it */
+	const struct document *document;
+	const struct plan *plan;      /* what there is, or was, to do */
+	const struct plan *remaining; /* after an apply: what is left */
+	const struct faults *faults;  /* of the document */
+	const struct error *error;    /* code is "" when there is none */
+	const struct apply_result *applied;
+};
+
+/* One object and a newline. */
+void report_json(const struct report *report, FILE *out);
+
+/* Meaning, steps, summary, warnings. colour: escape sequences are welcome. */
+void report_text(const struct report *report, bool colour, FILE *out);
+
+/* validate's line for a good document, then warnings. */
+void report_valid(const struct report *report, bool colour, FILE *out);
+
+/* Faults and the error, one a line, for standard error. */
+void report_errors(const struct report *report, FILE *out);
+
+/* A step's `before` or `after` with the keys of ip -j and nft -j; null for NULL. At most
+ * `limit` elements are listed. The caller owns the value. */
+json_t *object_json(const struct step *step, const void *object, size_t limit);
+
+/* "rdp: 10.1.0.0/24 3389/tcp from eth0 will go through scb". The arena owns it. */
+const char *meaning_of_redirect(struct arena *arena, const struct redirect *redirect);
+
+#endif

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "reconcile/report.h"
+
+#include <string.h>
+
+enum { FORMAT_VERSION = 1, ELEMENTS_SHOWN = 20 };
+
+static json_t *text_or_null(const char *text)
+{
+	return text ? json_string(text) : json_null();
+}
+
+static json_t *table_json(const struct step *step, bool wanted)
+{
+	if (wanted ? step->action == ACTION_DELETE : step->action == ACTION_CREATE)
+		return json_null();
+	return json_pack("{s:s,s:s}", "family", "inet", "name", NFT_TABLE);
+}
+
+static json_t *side_json(const struct step *step, bool wanted)
+{
+	if (step->kind == KIND_NFT_TABLE)
+		return table_json(step, wanted);
+	return object_json(step, wanted ? step->after : step->before, ELEMENTS_SHOWN);
+}
+
+static json_t *step_json(const struct step *step)
+{
+	json_t *object = json_pack("{s:s,s:s,s:s,s:s,s:s}", "action", action_name(step->action),
+				   "drift", drift_name(step->drift), "kind", kind_name(step->kind),
+				   "object", step->object, "effect", effect_name(step->effect));
+	json_t *redirects = json_array();
+
+	for (size_t i = 0; i < step->redirect_count; i++)
+		json_array_append_new(redirects, json_string(step->redirects[i]));
+	json_object_set_new(object, "gateway", text_or_null(step->gateway));
+	json_object_set_new(object, "redirects", redirects);
+	if (step->kind == KIND_NFT_ELEMENT)
+		json_object_set_new(object, "count", json_integer((json_int_t)step->count));
+	json_object_set_new(object, "before", side_json(step, false));
+	json_object_set_new(object, "after", side_json(step, true));
+	json_object_set_new(object, "why", text_or_null(step->why));
+	if (step->waits)
+		json_object_set_new(object, "waits", json_string(step->waits));
+	return object;
+}
+
+static json_t *summary_json(const struct plan *plan)
+{
+	size_t count[4] = { 0 };
+
+	for (size_t i = 0; plan && i < plan->step_count; i++)
+		count[plan->steps[i].action]++;
+	return json_pack("{s:I,s:I,s:I,s:I}", "create", (json_int_t)count[ACTION_CREATE], "update",
+			 (json_int_t)count[ACTION_UPDATE], "move", (json_int_t)count[ACTION_MOVE],
+			 "delete", (json_int_t)count[ACTION_DELETE]);
+}
+
+static json_t *steps_json(const struct plan *plan)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; plan && i < plan->step_count; i++)
+		json_array_append_new(list, step_json(&plan->steps[i]));
+	return list;
+}
+
+static json_t *conflicts_json(const struct plan *plan)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; plan && i < plan->conflict_count; i++) {
+		const struct conflict *item = &plan->conflicts[i];
+
+		json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:s,s:s}", "kind",
+						      kind_name(item->kind), "object", item->object,
+						      "found", item->found, "wanted", item->wanted,
+						      "hint", item->hint));
+	}
+	return list;
+}
+
+static json_t *warnings_json(const struct plan *plan)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; plan && i < plan->warning_count; i++) {
+		const struct warning *item = &plan->warnings[i];
+
+		json_array_append_new(list, json_pack("{s:s,s:b,s:s,s:s}", "code", item->code,
+						      "fatal", item->fatal, "message",
+						      item->message, "hint", item->hint));
+	}
+	return list;
+}
+
+static void add_faults(json_t *object, const struct faults *faults)
+{
+	json_t *list;
+
+	if (!faults || !faults->count)
+		return;
+	list = json_array();
+	for (size_t i = 0; i < faults->count; i++)
+		json_array_append_new(list,
+				      json_pack("{s:s,s:s}", "pointer", faults->items[i].pointer,
+						"message", faults->items[i].message));
+	json_object_set_new(object, "errors", list);
+}
+
+static void add_error(json_t *object, const struct report *report)
+{
+	const struct apply_result *applied = report->applied;
+
+	if (report->error && *report->error->code)
+		json_object_set_new(object, "error",
+				    json_pack("{s:s,s:s}", "code", report->error->code, "message",
+					      report->error->message));
+	if (report->exit != EXIT_ROLLED_BACK && report->exit != EXIT_UNKNOWN_STATE)
+		return;
+	json_object_set_new(object, "failed_step",
+			    applied && *applied->failed_step ? json_string(applied->failed_step)
+							     : json_null());
+	json_object_set_new(object, "rolled_back", json_boolean(applied && applied->rolled_back));
+}
+
+void report_json(const struct report *report, FILE *out)
+{
+	const struct plan *now = report->remaining ? report->remaining : report->plan;
+	json_t *object =
+		json_pack("{s:i,s:s,s:i,s:b,s:b,s:s}", "format_version", FORMAT_VERSION, "verb",
+			  report->verb, "exit", report->exit, "in_sync", now && plan_in_sync(now),
+			  "changed", report->applied && report->applied->changed, "effect",
+			  effect_name(report->plan ? report->plan->effect : EFFECT_NONE));
+
+	json_object_set_new(object, "summary", summary_json(report->plan));
+	json_object_set_new(object, "steps", steps_json(report->plan));
+	if (report->remaining)
+		json_object_set_new(object, "remaining", steps_json(report->remaining));
+	json_object_set_new(object, "conflicts", conflicts_json(report->plan));
+	json_object_set_new(object, "warnings", warnings_json(now));
+	add_faults(object, report->faults);
+	add_error(object, report);
+	json_dumpf(object, out, JSON_INDENT(2));
+	fputc('\n', out);
+	json_decref(object);
+}

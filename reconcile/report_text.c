@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "reconcile/report.h"
+
+#include <string.h>
+
+#define GREEN  "\033[32m"
+#define YELLOW "\033[33m"
+#define RED    "\033[31m"
+#define CYAN   "\033[36m"
+#define BOLD   "\033[1m"
+#define PLAIN  "\033[0m"
+
+struct printer {
+	const struct report *report;
+	bool colour;
+	FILE *out;
+	struct arena arena;
+};
+
+static const char *paint(const struct printer *printer, const char *colour)
+{
+	return printer->colour ? colour : "";
+}
+
+/* --- what it means for traffic ------------------------------------------- */
+
+static bool concerns(const struct step *step, const char *redirect)
+{
+	for (size_t i = 0; i < step->redirect_count; i++)
+		if (!strcmp(step->redirects[i], redirect))
+			return true;
+	return false;
+}
+
+/* The worst that the steps say of the redirect; -1 when none concerns it. */
+static int effect_on(const struct plan *plan, const char *redirect)
+{
+	int worst = -1;
+
+	for (size_t i = 0; i < plan->step_count; i++)
+		if (concerns(&plan->steps[i], redirect) && (int)plan->steps[i].effect > worst)
+			worst = (int)plan->steps[i].effect;
+	return worst;
+}
+
+static void print_meaning(struct printer *printer, const struct redirect *redirect)
+{
+	static const char *const now[] = {
+		[EFFECT_NONE] = "",
+		[EFFECT_EXPOSED] = " (now: it would leak at the next loss)",
+		[EFFECT_OUTAGE] = " (now: it is dropped)",
+		[EFFECT_LEAK] = " (now: it reaches the servers directly)",
+	};
+	int effect = effect_on(printer->report->plan, redirect->name);
+
+	if (!redirect->enabled || effect < 0)
+		return;
+	fprintf(printer->out, "%s%s\n", meaning_of_redirect(&printer->arena, redirect),
+		now[effect]);
+	if (*redirect->description)
+		fprintf(printer->out, "    %s\n", redirect->description);
+}
+
+static bool is_leaving(const struct step *step)
+{
+	return step->kind == KIND_NFT_CHAIN && step->action == ACTION_DELETE &&
+	       !strncmp(step->object, "redirect_", 9);
+}
+
+static void print_meanings(struct printer *printer)
+{
+	const struct plan *plan = printer->report->plan;
+
+	for (size_t i = 0; i < printer->report->document->redirect_count; i++)
+		print_meaning(printer, &printer->report->document->redirects[i]);
+	for (size_t i = 0; i < plan->step_count; i++)
+		if (is_leaving(&plan->steps[i]))
+			fprintf(printer->out,
+				"%s: new connections will go directly to the servers\n",
+				plan->steps[i].object + 9);
+	for (size_t i = 0; i < plan->step_count; i++)
+		if (plan->steps[i].kind == KIND_NFT_TABLE && plan->steps[i].action == ACTION_DELETE)
+			fputs("all connections will go directly to the servers\n", printer->out);
+	if (plan->step_count)
+		fputc('\n', printer->out);
+}
+
+/* --- steps --------------------------------------------------------------- */
+
+static void print_effect(struct printer *printer, enum effect effect)
+{
+	static const char *const colours[] = { "", YELLOW, RED, BOLD RED };
+
+	if (effect != EFFECT_NONE)
+		fprintf(printer->out, "  %s%s%s", paint(printer, colours[effect]),
+			effect_name(effect), paint(printer, PLAIN));
+}
+
+static const char *next_hop_text(struct printer *printer, const struct route *route)
+{
+	char address[SPAN_TEXT];
+	struct span span;
+
+	memcpy(span.from, route->gateway, SPAN_BYTES);
+	memcpy(span.to, route->gateway, SPAN_BYTES);
+	return arena_printf(&printer->arena, "via %s dev %s",
+			    span_format(&span, route->family, address), route->dev);
+}
+
+/* What a reader needs beside the object: the values on both sides. */
+static const char *detail(struct printer *printer, const struct step *step)
+{
+	const struct rp_filter *live = step->before, *wanted = step->after;
+	const struct route *old_route = step->before, *route = step->after;
+
+	switch (step->kind) {
+	case KIND_RP_FILTER:
+		if (!live)
+			return arena_printf(&printer->arena, " = %d", wanted->value);
+		return arena_printf(&printer->arena, " %d -> %d", live->value, wanted->value);
+	case KIND_ROUTE:
+		if (step->action == ACTION_UPDATE)
+			return arena_printf(&printer->arena, " %s -> %s",
+					    next_hop_text(printer, old_route),
+					    next_hop_text(printer, route));
+		return arena_printf(&printer->arena, " %s",
+				    next_hop_text(printer, route ? route : old_route));
+	case KIND_NFT_ELEMENT:
+		if (step->count > 1)
+			return arena_printf(&printer->arena, " (%zu)", step->count);
+		return "";
+	case KIND_RT_TABLE:
+	case KIND_RULE:
+	case KIND_NFT_TABLE:
+	case KIND_NFT_CHAIN:
+	case KIND_NFT_SET:
+	case KIND_NFT_RULE:
+	case KIND_COUNT:
+		break;
+	}
+	return "";
+}
+
+static void print_step(struct printer *printer, const struct step *step)
+{
+	static const struct {
+		const char *sign, *colour;
+	} actions[] = {
+		[ACTION_CREATE] = { "+", GREEN },
+		[ACTION_UPDATE] = { "~", YELLOW },
+		[ACTION_MOVE] = { ">", CYAN },
+		[ACTION_DELETE] = { "-", RED },
+	};
+
+	fprintf(printer->out, "%s%s %s %s%s%s", paint(printer, actions[step->action].colour),
+		actions[step->action].sign, kind_name(step->kind), step->object,
+		detail(printer, step), paint(printer, PLAIN));
+	print_effect(printer, step->effect);
+	if (step->waits)
+		fprintf(printer->out, "  waits: %s", step->waits);
+	fputc('\n', printer->out);
+}
+
+/* The parts of a table that comes or goes as a whole are counted, not listed. */
+static void print_folded(struct printer *printer, const struct plan *plan, size_t from, size_t to)
+{
+	size_t count[KIND_COUNT] = { 0 };
+
+	for (size_t i = from; i < to; i++)
+		count[plan->steps[i].kind] += plan->steps[i].count;
+	fprintf(printer->out, "    with %zu chains, %zu rules, %zu sets, %zu elements\n",
+		count[KIND_NFT_CHAIN], count[KIND_NFT_RULE], count[KIND_NFT_SET],
+		count[KIND_NFT_ELEMENT]);
+}
+
+static void print_steps(struct printer *printer, const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->step_count; i++) {
+		const struct step *step = &plan->steps[i];
+		size_t end = i + 1;
+
+		print_step(printer, step);
+		if (step->kind != KIND_NFT_TABLE || step->action == ACTION_DELETE)
+			continue;
+		while (end < plan->step_count && plan->steps[end].kind > KIND_NFT_TABLE &&
+		       plan->steps[end].action == ACTION_CREATE)
+			end++;
+		print_folded(printer, plan, i + 1, end);
+		i = end - 1;
+	}
+}
+
+/* --- summary, conflicts, warnings ---------------------------------------- */
+
+static void print_conflicts(struct printer *printer, const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->conflict_count; i++) {
+		const struct conflict *item = &plan->conflicts[i];
+
+		fprintf(printer->out, "%s! conflict: %s %s%s: found %s; wanted %s\n    %s\n",
+			paint(printer, BOLD RED), kind_name(item->kind), item->object,
+			paint(printer, PLAIN), item->found, item->wanted, item->hint);
+	}
+}
+
+static void print_warnings(struct printer *printer, const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->warning_count; i++) {
+		const struct warning *item = &plan->warnings[i];
+
+		fprintf(printer->out, "%swarning%s [%s] %s\n    %s\n", paint(printer, YELLOW),
+			paint(printer, PLAIN), item->code, item->message, item->hint);
+	}
+}
+
+static const char *counted(struct printer *printer, const struct plan *plan)
+{
+	size_t count[4] = { 0 };
+
+	for (size_t i = 0; i < plan->step_count; i++)
+		count[plan->steps[i].action]++;
+	return arena_printf(&printer->arena,
+			    "%zu to create, %zu to update, %zu to move, %zu to delete",
+			    count[ACTION_CREATE], count[ACTION_UPDATE], count[ACTION_MOVE],
+			    count[ACTION_DELETE]);
+}
+
+static const char *summary_of_apply(struct printer *printer)
+{
+	const struct report *report = printer->report;
+	size_t remaining = report->remaining->step_count;
+
+	if (report->exit == EXIT_ROLLED_BACK)
+		return "The apply failed; the live state is as before.";
+	if (report->exit == EXIT_UNKNOWN_STATE)
+		return "The apply failed and could not be undone; run it again.";
+	if (report->exit == EXIT_CONFLICT)
+		return "Nothing was changed: foreign objects are in the way.";
+	if (report->exit == EXIT_ERROR)
+		return "Nothing was changed.";
+	if (!report->plan->step_count)
+		return "In sync: nothing to do.";
+	if (!remaining)
+		return arena_printf(&printer->arena, "Done: %zu steps applied; in sync.",
+				    report->plan->step_count);
+	return arena_printf(
+		&printer->arena, "%s %zu steps remain.",
+		report->applied->changed ? "Applied, but" : "Nothing could be done:", remaining);
+}
+
+static const char *summary(struct printer *printer)
+{
+	const struct report *report = printer->report;
+
+	if (report->applied)
+		return summary_of_apply(printer);
+	if (report->plan->conflict_count)
+		return arena_printf(&printer->arena,
+				    "Conflict: %zu foreign objects are in the way.",
+				    report->plan->conflict_count);
+	if (!report->plan->step_count)
+		return "In sync: nothing to do.";
+	if (!strcmp(report->verb, "drift"))
+		return arena_printf(&printer->arena, "Drift, effect %s: %s.",
+				    effect_name(report->plan->effect),
+				    counted(printer, report->plan));
+	return arena_printf(&printer->arena, "Plan: %s.", counted(printer, report->plan));
+}
+
+static void print_remaining(struct printer *printer)
+{
+	const struct report *report = printer->report;
+
+	if (!report->remaining || !report->remaining->step_count ||
+	    report->exit != EXIT_DIFFERENT || !report->applied->changed)
+		return;
+	fputs("\nRemaining:\n", printer->out);
+	print_steps(printer, report->remaining);
+}
+
+void report_text(const struct report *report, bool colour, FILE *out)
+{
+	struct printer printer = { .report = report, .colour = colour, .out = out };
+
+	if (report->document)
+		print_meanings(&printer);
+	print_steps(&printer, report->plan);
+	print_conflicts(&printer, report->plan);
+	print_remaining(&printer);
+	if (report->plan->step_count || report->plan->conflict_count)
+		fputc('\n', out);
+	fprintf(out, "%s%s%s\n", paint(&printer, BOLD), summary(&printer), paint(&printer, PLAIN));
+	print_warnings(&printer, report->remaining ? report->remaining : report->plan);
+	arena_free(&printer.arena);
+}
+
+void report_valid(const struct report *report, bool colour, FILE *out)
+{
+	struct printer printer = { .report = report, .colour = colour, .out = out };
+
+	fprintf(out, "%s: valid: %zu gateways, %zu redirects\n", report->file,
+		report->document->gateway_count, report->document->redirect_count);
+	print_warnings(&printer, report->plan);
+}
+
+void report_errors(const struct report *report, FILE *out)
+{
+	for (size_t i = 0; report->faults && i < report->faults->count; i++) {
+		const struct fault *fault = &report->faults->items[i];
+
+		fprintf(out, "%s: %s%s%s\n", report->file, fault->pointer,
+			*fault->pointer ? ": " : "", fault->message);
+	}
+	if (report->error && *report->error->code)
+		fprintf(out, "detour: %s\n", report->error->message);
+}

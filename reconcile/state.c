@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "reconcile/state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void state_free(struct state *state)
+{
+	arena_free(&state->arena);
+	*state = (struct state){ 0 };
+}
+
+#define COMPARE(a, b) (((a) > (b)) - ((a) < (b)))
+
+static int rt_table_compare(const void *a, const void *b)
+{
+	const struct rt_table *x = a, *y = b;
+	int order = COMPARE(x->id, y->id);
+
+	return order ? order : strcmp(x->name, y->name);
+}
+
+static int rp_filter_compare(const void *a, const void *b)
+{
+	return strcmp(((const struct rp_filter *)a)->interface,
+		      ((const struct rp_filter *)b)->interface);
+}
+
+static int route_compare(const void *a, const void *b)
+{
+	const struct route *x = a, *y = b;
+	int order = COMPARE(x->family, y->family);
+
+	if (!order)
+		order = COMPARE(x->table, y->table);
+	if (!order)
+		order = COMPARE(y->is_default, x->is_default);
+	if (!order)
+		order = memcmp(&x->dst, &y->dst, sizeof(x->dst));
+	return order ? order : COMPARE(x->metric, y->metric);
+}
+
+static int rule_compare(const void *a, const void *b)
+{
+	const struct rule *x = a, *y = b;
+	int order = COMPARE(x->family, y->family);
+
+	if (!order)
+		order = COMPARE(x->priority, y->priority);
+	if (!order)
+		order = COMPARE(x->action, y->action);
+	if (!order)
+		order = COMPARE(x->mark.value, y->mark.value);
+	return order ? order : COMPARE(x->table, y->table);
+}
+
+static void sort(void *items, size_t count, size_t size, int (*compare)(const void *, const void *))
+{
+	if (count > 1)
+		qsort(items, count, size, compare);
+}
+
+void state_sort(struct state *state)
+{
+	sort(state->rt_tables, state->rt_table_count, sizeof(*state->rt_tables), rt_table_compare);
+	sort(state->rp_filters, state->rp_filter_count, sizeof(*state->rp_filters),
+	     rp_filter_compare);
+	sort(state->routes, state->route_count, sizeof(*state->routes), route_compare);
+	sort(state->rules, state->rule_count, sizeof(*state->rules), rule_compare);
+	nft_table_sort(&state->nft);
+}
+
+const struct link *state_link(const struct state *state, const char *name)
+{
+	for (size_t i = 0; i < state->link_count; i++)
+		if (!strcmp(state->links[i].name, name))
+			return &state->links[i];
+	return NULL;
+}
+
+const struct rp_filter *state_rp_filter(const struct state *state, const char *interface)
+{
+	for (size_t i = 0; i < state->rp_filter_count; i++)
+		if (!strcmp(state->rp_filters[i].interface, interface))
+			return &state->rp_filters[i];
+	return NULL;
+}
+
+const struct next_hop *state_next_hop(const struct state *state, enum family family,
+				      const char *interface, const uint8_t *address)
+{
+	for (size_t i = 0; i < state->next_hop_count; i++) {
+		const struct next_hop *hop = &state->next_hops[i];
+
+		if (hop->family == family && !strcmp(hop->interface, interface) &&
+		    !memcmp(hop->address, address, SPAN_BYTES))
+			return hop;
+	}
+	return NULL;
+}
+
+size_t state_marked(const struct state *state, const struct mark *mark)
+{
+	for (size_t i = 0; i < state->marked_count; i++)
+		if (mark_equal(&state->marked[i].mark, mark))
+			return state->marked[i].connections;
+	return 0;
+}
+
+bool mark_equal(const struct mark *a, const struct mark *b)
+{
+	return a->value == b->value && a->mask == b->mask;
+}
+
+bool route_same_place(const struct route *a, const struct route *b)
+{
+	return route_compare(a, b) == 0;
+}
+
+bool route_equal(const struct route *a, const struct route *b)
+{
+	return route_same_place(a, b) && a->protocol == b->protocol && a->type == b->type &&
+	       a->multipath == b->multipath && a->has_gateway == b->has_gateway &&
+	       !memcmp(a->gateway, b->gateway, SPAN_BYTES) && !strcmp(a->dev, b->dev);
+}
+
+/* The raw message repeats the rest, and its sequence number and flags differ each time. */
+bool rule_equal(const struct rule *a, const struct rule *b)
+{
+	return a->family == b->family && a->priority == b->priority &&
+	       mark_equal(&a->mark, &b->mark) && a->action == b->action && a->table == b->table &&
+	       a->protocol == b->protocol && a->has_more == b->has_more;
+}

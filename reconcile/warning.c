@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "reconcile/warning.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static void warn(struct plan *plan, const char *code, const char *hint, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+static void warn(struct plan *plan, const char *code, const char *hint, const char *format, ...)
+{
+	struct warning *warning =
+		ARENA_PUSH(&plan->arena, plan->warnings, plan->warning_count, plan->warning_room);
+	char message[512];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(message, sizeof(message), format, args);
+	va_end(args);
+	*warning = (struct warning){ .code = code,
+				     .message = arena_strdup(&plan->arena, message),
+				     .hint = hint };
+}
+
+void warnings_of_document(const struct document *document, struct plan *plan)
+{
+	for (size_t i = 0; i < document->gateway_count; i++)
+		if (mark_is_full(&document->gateways[i].mark))
+			warn(plan, "mark-full-mask", "give the mark a mask, such as \"0x10/0xf0\"",
+			     "gateway %s: its mark takes all 32 bits; a bit that anything else "
+			     "sets "
+			     "defeats it",
+			     document->gateways[i].name);
+}
+
+static void warn_client_interfaces(const struct redirect *redirect, const struct state *observed,
+				   struct plan *plan)
+{
+	for (size_t i = 0; i < redirect->interface_count; i++) {
+		const char *name = redirect->interfaces[i];
+
+		if (!strchr(name, '*') && !state_link(observed, name))
+			warn(plan, "interface-missing",
+			     "check the name; the redirect holds as soon as it is there",
+			     "redirect %s: client interface %s does not exist", redirect->name,
+			     name);
+	}
+}
+
+static void warn_gateway_interface(const struct gateway *gateway, const struct state *observed,
+				   struct plan *plan)
+{
+	const struct link *link = state_link(observed, gateway->interface);
+	const char *code = link ? "interface-down" : "interface-missing";
+
+	if (link && link->up)
+		return;
+	warn(plan, code,
+	     gateway->on_loss == ON_LOSS_BLOCK
+		     ? "its connections are refused until the interface is up and detour has run"
+		     : "its connections reach the servers directly until then",
+	     "gateway %s: interface %s %s", gateway->name, gateway->interface,
+	     link ? "is down" : "does not exist");
+}
+
+static int rp_filter_value(const struct state *observed, const char *interface)
+{
+	const struct rp_filter *filter = state_rp_filter(observed, interface);
+
+	return filter ? filter->value : 0;
+}
+
+static void warn_rp_filter(const struct gateway *gateway, const struct state *observed,
+			   struct plan *plan)
+{
+	int all = rp_filter_value(observed, "all");
+	int own = rp_filter_value(observed, gateway->interface);
+
+	if (gateway->rp_filter != RP_FILTER_KEEP || !gateway->has_address[FAMILY_IPV4] ||
+	    (all > own ? all : own) != 1)
+		return;
+	warn(plan, "rp-filter-strict", "use \"rp_filter\": \"loose\" for this gateway",
+	     "gateway %s: %s has strict reverse-path filtering (all=%d, %s=%d); its IPv4 answers "
+	     "are dropped",
+	     gateway->name, gateway->interface, all, gateway->interface, own);
+}
+
+/* The gateway is about to get this mark, and connections bear it already. */
+static void warn_mark_in_use(const struct gateway *gateway, const struct state *observed,
+			     struct plan *plan)
+{
+	size_t connections = state_marked(observed, &gateway->mark);
+
+	if (observed->nft.exists || !connections)
+		return;
+	warn(plan, "mark-in-use", "if they are not detour's, choose other bits",
+	     "gateway %s: %zu connections bear the mark 0x%x/0x%x already and will go through it",
+	     gateway->name, connections, gateway->mark.value, gateway->mark.mask);
+}
+
+static void warn_sessions_cut(const struct state *observed, struct plan *plan)
+{
+	for (size_t i = 0; i < plan->retired_count; i++) {
+		size_t connections = state_marked(observed, &plan->retired[i]);
+
+		if (connections)
+			warn(plan, "sessions-cut", "choose a time at which they may end",
+			     "%zu connections that bear the mark 0x%x/0x%x are cut", connections,
+			     plan->retired[i].value, plan->retired[i].mask);
+	}
+}
+
+static void warn_rp_filter_overridden(const struct state *observed, struct plan *plan)
+{
+	for (size_t i = 0; i < observed->rp_filter_count; i++) {
+		const struct rp_filter *filter = &observed->rp_filters[i];
+
+		if (filter->overridden)
+			warn(plan, "rp-filter-overridden", "set it by hand if it should be another",
+			     "%s: rp_filter is %d, which detour did not set; it is not restored",
+			     filter->interface, filter->value);
+	}
+}
+
+void warnings_of_state(const struct document *document, const struct state *observed,
+		       struct plan *plan)
+{
+	for (size_t i = 0; i < document->gateway_count; i++) {
+		warn_gateway_interface(&document->gateways[i], observed, plan);
+		warn_rp_filter(&document->gateways[i], observed, plan);
+		warn_mark_in_use(&document->gateways[i], observed, plan);
+	}
+	for (size_t i = 0; i < document->redirect_count; i++)
+		if (document->redirects[i].enabled)
+			warn_client_interfaces(&document->redirects[i], observed, plan);
+	warn_sessions_cut(observed, plan);
+	warn_rp_filter_overridden(observed, plan);
+}

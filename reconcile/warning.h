@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What will go wrong although every object is in place, or what a change costs. */
+#ifndef RECONCILE_WARNING_H
+#define RECONCILE_WARNING_H
+
+#include "reconcile/plan.h"
+
+/* Those that need no kernel. */
+void warnings_of_document(const struct document *document, struct plan *plan);
+
+/* Those that an observation of our own objects and interfaces shows. */
+void warnings_of_state(const struct document *document, const struct state *observed,
+		       struct plan *plan);
+
+#endif
