@@ -43,9 +43,67 @@ $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(HELP_SRC:%.c=$(BUILD)/%.o) $(LIB_OBJ
 
 units: $(UNITS)
 
+# --- the two commands of the README ------------------------------------------
+
+demo:
+	@tests/setup.sh build demo
+	@$(MAKE) --no-print-directory -s all
+	@DETOUR=$(CURDIR)/$(BUILD)/detour tests/demo.sh
+
+check:
+	@tests/setup.sh build demo check
+	@$(MAKE) --no-print-directory check-units check-valgrind check-lab check-manual
+
+ASAN = $(MAKE) --no-print-directory -s BUILD=$(BUILD)/asan CFLAGS="$(SANITIZE)"
+
+# Units, under the address and undefined-behaviour sanitizers.
+check-units:
+	@$(ASAN) -j2 all units
+	@for unit in $(UNIT_SRC:tests/unit/%.c=%); do \
+		$(BUILD)/asan/tests/$$unit >$(BUILD)/$$unit.log 2>&1 || { cat $(BUILD)/$$unit.log; exit 1; }; \
+		tail -n 1 $(BUILD)/$$unit.log; done
+
+check-valgrind:
+	@$(MAKE) --no-print-directory -s -j2 all units
+	@for unit in $(UNIT_SRC:tests/unit/%.c=%); do \
+		valgrind -q --leak-check=full --errors-for-leak-kinds=definite --error-exitcode=99 \
+			$(BUILD)/tests/$$unit >$(BUILD)/$$unit.valgrind 2>&1 || \
+			{ cat $(BUILD)/$$unit.valgrind; exit 1; }; done
+	@echo "valgrind: $(words $(UNIT_SRC)) unit programs clean"
+
+# Real connections between namespaces, and the corpus of documents. DETOUR is what is tested,
+# DETOUR_PLAIN the same without sanitizers, for what cannot be traced with them.
+check-lab:
+	@$(ASAN) -j2 all
+	@$(MAKE) --no-print-directory -s all
+	DETOUR=$(CURDIR)/$(BUILD)/asan/detour DETOUR_PLAIN=$(CURDIR)/$(BUILD)/detour \
+		/usr/bin/python3 -m pytest -q -p no:cacheprovider tests/lab
+
+check-manual:
+	@for page in docs/man/*; do mandoc -T lint -W warning $$page || exit 1; done
+
+# --- the rest ------------------------------------------------------------------
+
+lint:
+	@tests/setup.sh build check lint
+	clang-format --dry-run -Werror $(ALL_C)
+	cppcheck -q --std=c11 --enable=warning,performance,portability --inline-suppr \
+		--error-exitcode=1 --suppress=missingInclude -I. $(LIB_SRC) $(CMD_SRC)
+	clang-tidy --quiet $(LIB_SRC) $(CMD_SRC) -- -std=gnu17 $(CPPFLAGS)
+
+format:
+	clang-format -i $(ALL_C)
+
+install: all
+	install -D -m 0755 $(BUILD)/detour $(DESTDIR)$(PREFIX)/sbin/detour
+	install -D -m 0644 docs/man/detour.8 $(DESTDIR)$(PREFIX)/share/man/man8/detour.8
+	install -D -m 0644 docs/man/detour.json.5 $(DESTDIR)$(PREFIX)/share/man/man5/detour.json.5
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/detour/schemas schemas/*.json
+	install -D -m 0644 schemas/rt_protos.conf $(DESTDIR)$(SYSCONFDIR)/iproute2/rt_protos.d/detour.conf
+
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all units clean
+.PHONY: all units demo check check-units check-valgrind check-lab check-manual lint format install clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

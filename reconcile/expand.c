@@ -26,7 +26,6 @@ static void expand_route(struct state *desired, const struct gateway *gateway, e
 		.has_gateway = true,
 		.dev = gateway->interface,
 	};
-	memset(route->dst.to, 0xff, family_bytes(family));
 	memcpy(route->gateway, gateway->address[family], SPAN_BYTES);
 }
 

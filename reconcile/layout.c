@@ -151,31 +151,48 @@ static bool has_protocol(const struct redirect *redirect, uint8_t protocol)
 
 enum { TCP_FIN = 0x01, TCP_SYN = 0x02, TCP_RST = 0x04, TCP_ACK = 0x10, SCTP_INIT = 1 };
 
+/* Protocols whose connections begin with a packet of their own. */
+static const struct {
+	uint8_t protocol;
+	const char *packets;
+} opening[] = { { IPPROTO_TCP, "SYN packets" }, { IPPROTO_SCTP, "INIT packets" } };
+
+/* The packet that opens a connection: SYN, or INIT. UDP has none. */
+static void match_opening(struct arena *arena, struct nft_rule *rule, uint8_t protocol, bool negate)
+{
+	stmt_match_byte(arena, rule, FIELD_L4PROTO, 0, protocol, false);
+	if (protocol == IPPROTO_TCP)
+		stmt_match_byte(arena, rule, FIELD_TCP_FLAGS, TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK,
+				TCP_SYN, negate);
+	else
+		stmt_match_byte(arena, rule, FIELD_SCTP_CHUNK, 0, SCTP_INIT, negate);
+}
+
 /*
- * What is not the beginning of a connection is left alone. A connection that
- * conntrack does not know is no new one for that: when conntrack starts with
- * our rules, or forgets, old sessions look new.
+ * What does not open a connection is left alone. Whether conntrack knows the
+ * connection does not matter for TCP and SCTP: when it starts with our rules,
+ * or forgets, old sessions look new; and a client that sends an ACK ahead of
+ * its SYN makes a new session look old.
  */
 static void keep_rules(struct arena *arena, struct nft_chain *chain,
 		       const struct redirect *redirect)
 {
-	struct nft_rule *rule = rule_build(arena, chain, ROLE_KEEP, "%s known", redirect->name);
+	struct nft_rule *rule;
 
+	for (size_t i = 0; i < sizeof(opening) / sizeof(*opening); i++) {
+		if (!has_protocol(redirect, opening[i].protocol))
+			continue;
+		rule = rule_build(arena, chain, ROLE_KEEP, "%s %s", redirect->name,
+				  protocol_name(opening[i].protocol));
+		match_opening(arena, rule, opening[i].protocol, true);
+		stmt_verdict(arena, rule, VERDICT_RETURN, NULL);
+	}
+	if (!has_protocol(redirect, IPPROTO_UDP))
+		return;
+	rule = rule_build(arena, chain, ROLE_KEEP, "%s udp", redirect->name);
+	stmt_match_byte(arena, rule, FIELD_L4PROTO, 0, IPPROTO_UDP, false);
 	stmt_match(arena, rule, FIELD_CT_STATUS, CT_STATUS_CONFIRMED, 0, true);
 	stmt_verdict(arena, rule, VERDICT_RETURN, NULL);
-	if (has_protocol(redirect, IPPROTO_TCP)) {
-		rule = rule_build(arena, chain, ROLE_KEEP, "%s tcp", redirect->name);
-		stmt_match_byte(arena, rule, FIELD_L4PROTO, 0, IPPROTO_TCP, false);
-		stmt_match_byte(arena, rule, FIELD_TCP_FLAGS, TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK,
-				TCP_SYN, true);
-		stmt_verdict(arena, rule, VERDICT_RETURN, NULL);
-	}
-	if (has_protocol(redirect, IPPROTO_SCTP)) {
-		rule = rule_build(arena, chain, ROLE_KEEP, "%s sctp", redirect->name);
-		stmt_match_byte(arena, rule, FIELD_L4PROTO, 0, IPPROTO_SCTP, false);
-		stmt_match_byte(arena, rule, FIELD_SCTP_CHUNK, 0, SCTP_INIT, true);
-		stmt_verdict(arena, rule, VERDICT_RETURN, NULL);
-	}
 }
 
 /*
@@ -298,11 +315,42 @@ static bool has_existing(const struct document *document, enum existing existing
 	return false;
 }
 
+static bool keeps(const struct document *document, uint8_t protocol)
+{
+	for (size_t i = 0; i < document->redirect_count; i++) {
+		const struct redirect *redirect = &document->redirects[i];
+
+		if (redirect->enabled && redirect->existing == EXISTING_KEEP &&
+		    has_protocol(redirect, protocol))
+			return true;
+	}
+	return false;
+}
+
 /* Packets of a connection that is marked already need not be classified again. */
 static void dispatch_unmarked(struct layout *layout, struct nft_rule *rule)
 {
 	stmt_match(layout->arena, rule, FIELD_CT_MARK, layout->masks, 0, false);
 	stmt_verdict(layout->arena, rule, VERDICT_JUMP, "select");
+}
+
+/* Beside first packets: what else may begin a redirect, by how existing connections count. */
+static void dispatch_more(struct layout *layout, struct nft_chain *chain)
+{
+	struct nft_rule *rule;
+
+	for (size_t i = 0; i < sizeof(opening) / sizeof(*opening); i++) {
+		if (!keeps(layout->document, opening[i].protocol))
+			continue;
+		rule = rule_build(layout->arena, chain, ROLE_DISPATCH, "%s", opening[i].packets);
+		match_opening(layout->arena, rule, opening[i].protocol, false);
+		dispatch_unmarked(layout, rule);
+	}
+	if (!has_existing(layout->document, EXISTING_TRACKED))
+		return;
+	rule = rule_build(layout->arena, chain, ROLE_DISPATCH, "replies");
+	stmt_match_byte(layout->arena, rule, FIELD_CT_DIRECTION, 0, 1, false);
+	dispatch_unmarked(layout, rule);
 }
 
 static void dispatch_rules(struct layout *layout, struct nft_chain *chain)
@@ -320,11 +368,7 @@ static void dispatch_rules(struct layout *layout, struct nft_chain *chain)
 	rule = rule_build(arena, chain, ROLE_DISPATCH, "first packets");
 	stmt_match(arena, rule, FIELD_CT_STATUS, CT_STATUS_CONFIRMED, 0, false);
 	dispatch_unmarked(layout, rule);
-	if (!has_existing(layout->document, EXISTING_TRACKED))
-		return;
-	rule = rule_build(arena, chain, ROLE_DISPATCH, "replies");
-	stmt_match_byte(arena, rule, FIELD_CT_DIRECTION, 0, 1, false);
-	dispatch_unmarked(layout, rule);
+	dispatch_more(layout, chain);
 }
 
 static void convert_rule(struct layout *layout, struct nft_chain *chain,

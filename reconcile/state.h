@@ -47,7 +47,7 @@ struct route {
 	uint32_t metric;
 	uint8_t protocol;
 	enum route_type type;
-	bool is_default; /* false: another destination, in `dst` */
+	bool is_default; /* dst is all zero; false: another destination, in `dst` */
 	bool multipath;  /* observed: several next hops, none of them below */
 	struct span dst;
 	bool has_gateway;
