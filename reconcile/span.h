@@ -48,8 +48,11 @@ const char *span_format(const struct span *span, enum family family, char *text)
 /* Sorts by from; overlapping spans become one, adjacent ones stay apart. */
 void spans_normalize(struct spans *spans);
 
-/* a minus b. Both are normalized; the result is too. */
-void spans_subtract(struct arena *arena, const struct spans *a, const struct spans *b,
+/*
+ * a minus b, of keys with that many bytes. Both are normalized; the result is
+ * too. It shares a's items when there is nothing to subtract.
+ */
+void spans_subtract(struct arena *arena, const struct spans *a, const struct spans *b, size_t bytes,
 		    struct spans *out);
 
 /* Both are normalized. */
