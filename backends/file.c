@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "backends/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int not_writable(const char *path, struct error *error)
+{
+	int code = errno;
+
+	return error_set(error, "not-writable", "%s: cannot be written: %s%s", path, strerror(code),
+			 code == EROFS ? "; remount the file system read-write, or let a program "
+					 "that may write there run detour"
+			 : code == EACCES || code == EPERM
+				 ? "; give this user write permission to its directory"
+				 : "");
+}
+
+/* All parents of the path. 0, or -1 with errno. */
+static int parents_make(const char *path)
+{
+	char parent[PATH_MAX];
+
+	for (const char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		snprintf(parent, sizeof(parent), "%.*s", (int)(slash - path), path);
+		if (access(parent, F_OK) == 0)
+			continue;
+		/* A umask does not apply to what every user has always been able to enter. */
+		if (mkdir(parent, 0755) < 0 ? errno != EEXIST : chmod(parent, 0755) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Makes a rename or a removal in the path's directory last. 0, or -1 with errno. */
+static int parent_sync(const char *path)
+{
+	char parent[PATH_MAX];
+	int fd, result;
+
+	snprintf(parent, sizeof(parent), "%.*s", (int)(strrchr(path, '/') - path), path);
+	fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	result = fsync(fd);
+	close(fd);
+	return result;
+}
+
+static int text_write(int fd, const char *text, size_t size)
+{
+	while (size > 0) {
+		ssize_t written = write(fd, text, size);
+
+		if (written < 0 && errno == EINTR)
+			continue;
+		if (written < 0)
+			return -1;
+		text += written;
+		size -= (size_t)written;
+	}
+	return fchmod(fd, 0644) < 0 ? -1 : fsync(fd);
+}
+
+/* One fixed name, so that crashes leave no more than one behind. 0, or -1 with errno. */
+static int temporary_write(const char *path, const char *text, size_t size)
+{
+	int fd, result;
+
+	unlink(path);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return -1;
+	result = text_write(fd, text, size);
+	if (close(fd) < 0)
+		result = -1;
+	return result;
+}
+
+int file_replace(const char *path, const char *text, size_t size, struct error *error)
+{
+	char temporary[PATH_MAX];
+
+	snprintf(temporary, sizeof(temporary), "%s.new", path);
+	if (parents_make(path) < 0)
+		return not_writable(path, error);
+	if (temporary_write(temporary, text, size) < 0 || rename(temporary, path) < 0) {
+		not_writable(path, error);
+		unlink(temporary);
+		return -1;
+	}
+	return parent_sync(path) < 0 ? not_writable(path, error) : 0;
+}
+
+int file_remove(const char *path, struct error *error)
+{
+	if (unlink(path) < 0)
+		return errno == ENOENT ? 0 : not_writable(path, error);
+	return parent_sync(path) < 0 ? not_writable(path, error) : 0;
+}

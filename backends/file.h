@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Small files that are read by others at any moment, and survive a crash whole. */
+#ifndef BACKENDS_FILE_H
+#define BACKENDS_FILE_H
+
+#include <stddef.h>
+
+#include "reconcile/error.h"
+
+/*
+ * Puts the text there, 0644, atomically and on disk; directories that are
+ * missing are made, 0755. A symbolic link is replaced, not followed. 0, or -1
+ * with error "not-writable".
+ */
+int file_replace(const char *path, const char *text, size_t size, struct error *error);
+
+/* It may be gone already. 0, or -1 with error "not-writable". */
+int file_remove(const char *path, struct error *error);
+
+#endif

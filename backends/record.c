@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "backends/record.h"
+
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <jansson.h>
+
+#include "backends/file.h"
+#include "backends/paths.h"
+
+enum { BOOT_ID_SIZE = 37 };
+
+/* "" when the kernel does not say: then every record is of this boot. */
+static void boot_id_read(char *text)
+{
+	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	ssize_t size = fd < 0 ? 0 : read(fd, text, BOOT_ID_SIZE - 1);
+
+	text[size > 0 ? size : 0] = '\0';
+	if (fd >= 0)
+		close(fd);
+}
+
+static int record_path(char *path, struct error *error)
+{
+	if (paths_run(path, error))
+		return -1;
+	strncat(path, "/rp_filter.json", PATHS_MAX - strlen(path) - 1);
+	return 0;
+}
+
+static bool is_of_this_boot(const json_t *root)
+{
+	const char *recorded = json_string_value(json_object_get(root, "boot_id"));
+	char boot_id[BOOT_ID_SIZE];
+
+	boot_id_read(boot_id);
+	return recorded && !strcmp(recorded, boot_id) &&
+	       json_integer_value(json_object_get(root, "version")) == 1;
+}
+
+/* The object of interfaces, empty when the file is of no use. Released with json_decref(). */
+static json_t *interfaces_load(const char *path)
+{
+	json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, NULL);
+	json_t *interfaces = json_object_get(root, "interfaces");
+
+	if (json_is_object(interfaces) && is_of_this_boot(root))
+		json_incref(interfaces);
+	else
+		interfaces = json_object();
+	json_decref(root);
+	return interfaces;
+}
+
+static int interfaces_save(const char *path, json_t *interfaces, struct error *error)
+{
+	char boot_id[BOOT_ID_SIZE];
+	json_t *root;
+	char *text;
+	int result;
+
+	if (json_object_size(interfaces) == 0)
+		return file_remove(path, error);
+	boot_id_read(boot_id);
+	root = json_pack("{s:i, s:s, s:O}", "version", 1, "boot_id", boot_id, "interfaces",
+			 interfaces);
+	text = json_dumps(root, JSON_INDENT(2) | JSON_SORT_KEYS);
+	json_decref(root);
+	if (!text)
+		return error_set(error, "no-memory", "%s: out of memory", path);
+	result = file_replace(path, text, strlen(text), error);
+	free(text);
+	return result;
+}
+
+static bool is_value(const json_t *value)
+{
+	return json_is_integer(value) && json_integer_value(value) >= 0 &&
+	       json_integer_value(value) <= 2;
+}
+
+int record_read(struct arena *arena, struct record *out, struct error *error)
+{
+	char path[PATHS_MAX];
+	json_t *interfaces, *entry;
+	const char *name;
+
+	*out = (struct record){ 0 };
+	if (record_path(path, error))
+		return -1;
+	interfaces = interfaces_load(path);
+	json_object_foreach(interfaces, name, entry)
+	{
+		const json_t *before = json_object_get(entry, "before");
+		const json_t *ours = json_object_get(entry, "ours");
+
+		if (!is_value(before) || !is_value(ours))
+			continue;
+		*ARENA_PUSH(arena, out->items, out->count, out->room) = (struct record_entry){
+			.interface = arena_strdup(arena, name),
+			.before = (int)json_integer_value(before),
+			.ours = (int)json_integer_value(ours),
+		};
+	}
+	json_decref(interfaces);
+	return 0;
+}
+
+const struct record_entry *record_find(const struct record *record, const char *interface)
+{
+	for (size_t i = 0; i < record->count; i++)
+		if (!strcmp(record->items[i].interface, interface))
+			return &record->items[i];
+	return NULL;
+}
+
+int record_note(const char *interface, int before, int ours, struct error *error)
+{
+	char path[PATHS_MAX];
+	json_t *interfaces;
+	int result;
+
+	if (record_path(path, error))
+		return -1;
+	interfaces = interfaces_load(path);
+	json_object_set_new(interfaces, interface,
+			    json_pack("{s:i, s:i}", "before", before, "ours", ours));
+	result = interfaces_save(path, interfaces, error);
+	json_decref(interfaces);
+	return result;
+}
+
+int record_drop(const char *interface, struct error *error)
+{
+	char path[PATHS_MAX];
+	json_t *interfaces;
+	int result = 0;
+
+	if (record_path(path, error))
+		return -1;
+	interfaces = interfaces_load(path);
+	if (json_object_del(interfaces, interface) == 0)
+		result = interfaces_save(path, interfaces, error);
+	json_decref(interfaces);
+	return result;
+}

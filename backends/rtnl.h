@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Routes, policy rules, links and rp_filter over rtnetlink (linux/rtnetlink.h,
+ * linux/fib_rules.h, linux/netconf.h). What is read is whole: absence is never
+ * the work of a dump that raced with a change. What is written carries every
+ * field, because the kernel takes an omitted one for a wildcard.
+ *
+ * All readers append to *out, unsorted, and return 0, or -1 with *error. All
+ * writers take one step of their kind and return OUTCOME_*, or -1 with *error;
+ * deleting what is gone already is OUTCOME_DONE.
+ */
+#ifndef BACKENDS_RTNL_H
+#define BACKENDS_RTNL_H
+
+#include "backends/netlink.h"
+#include "backends/record.h"
+#include "reconcile/error.h"
+#include "reconcile/kernel.h"
+#include "reconcile/plan.h"
+#include "reconcile/state.h"
+
+/* Routing table ids: sorted and unique after tables_sort(). */
+struct tables {
+	uint32_t *ids;
+	size_t count, room;
+};
+
+void tables_add(struct arena *arena, struct tables *tables, uint32_t id);
+void tables_sort(struct tables *tables);
+bool tables_contain(const struct tables *tables, uint32_t id);
+
+/* AF_INET or AF_INET6. */
+uint8_t rtnl_family(enum family family);
+
+/*
+ * netlink_dump() until two dumps in a row have the same digest: IPv4 routes and
+ * rules are dumped by position, and a deletion meanwhile hides a live object
+ * without NLM_F_DUMP_INTR. The reader computes *digest, over what it keeps,
+ * with digest_add(); its begin() resets it to 0.
+ */
+int rtnl_dump_settled(struct netlink *nl, struct nlmsghdr *request,
+		      const struct netlink_reader *reader, const uint64_t *digest);
+void digest_add(uint64_t *digest, const void *bytes, size_t size);
+
+/*
+ * Attributes behind a family header of that size, by type; those beyond `max`
+ * are left out. The array has max + 1 items, NULL where there is none.
+ */
+void rtnl_attributes(const struct nlmsghdr *message, size_t header, const struct nlattr **found,
+		     uint16_t max);
+
+/* The number in an attribute; `absent` when it is NULL or too short. */
+uint32_t attribute_u32(const struct nlattr *attribute, uint32_t absent);
+
+/*
+ * What a failed write means: OUTCOME_UNKNOWN when its answer was lost, else -1
+ * with "WHAT: cannot be DONE: reason; remedy".
+ */
+int rtnl_refused(struct netlink *nl, int code, const char *what, const char *done,
+		 struct error *error);
+
+/* -1 with "WHAT cannot be read: reason". */
+int rtnl_unreadable(struct netlink *nl, int code, const char *what, struct error *error);
+
+/* rtnl_route.c: everything in one table. A table that does not exist is empty. */
+int rtnl_read_table(struct netlink *nl, enum family family, uint32_t table, struct state *out,
+		    struct error *error);
+/* Our own routes in all tables but those read before. */
+int rtnl_read_own_routes(struct netlink *nl, enum family family, const struct tables *read_before,
+			 struct state *out, struct error *error);
+int rtnl_write_route(struct netlink *nl, const struct step *step, struct error *error);
+
+/*
+ * rtnl_rule.c: our own rules, and those of others that stand at a gateway's
+ * priority or the next one, or look up a gateway's table.
+ */
+int rtnl_read_rules(struct netlink *nl, const struct document *document, struct state *out,
+		    struct error *error);
+int rtnl_write_rule(struct netlink *nl, const struct step *step, struct error *error);
+
+/* rtnl_link.c: the interfaces that the document names in full; missing ones are left out. */
+int rtnl_read_links(struct netlink *nl, const struct document *document, struct state *out,
+		    struct error *error);
+/* For each gateway's addresses, after rtnl_read_links(). */
+int rtnl_read_next_hops(struct netlink *nl, const struct document *document, struct state *out,
+			struct error *error);
+
+/*
+ * rtnl_rp_filter.c: `all`, `default` and the gateways' interfaces; every
+ * interface when a gateway turns rp_filter off or when something is recorded.
+ */
+int rtnl_read_rp_filters(struct netlink *nl, const struct document *document,
+			 const struct record *record, struct state *out, struct error *error);
+/* Records before it writes, see record.h. A missing interface is OUTCOME_WAITS. */
+int rtnl_write_rp_filter(struct netlink *nl, const struct step *step, struct error *error);
+
+#endif
