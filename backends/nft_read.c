@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Reading takes many requests, between which anybody may commit. The number of
+ * the ruleset's generation before and after tells; if it moved, all is read
+ * again. Only what is ours is asked for, where the kernel can filter.
+ */
+#include "backends/nft.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <libnftnl/chain.h>
+#include <libnftnl/set.h>
+#include <libnftnl/table.h>
+#include <libnftnl/udata.h>
+
+#include "backends/nft_parts.h"
+
+enum { ATTEMPTS = 10 };
+
+struct reading {
+	struct netlink *nl;
+	struct arena *arena;
+	struct nft_table table;
+	uint32_t generation;
+};
+
+static struct nlmsghdr *request_begin(struct reading *reading, int type)
+{
+	struct nlmsghdr *message = netlink_message(reading->nl, nft_type(type), 0);
+
+	nft_family_put(message, NFPROTO_INET, 0);
+	return message;
+}
+
+static int generation_take(const struct nlmsghdr *message, void *context)
+{
+	struct reading *reading = context;
+	const struct nlattr *attribute;
+
+	mnl_attr_for_each(attribute, message,
+			  sizeof(struct nfgenmsg)) if (mnl_attr_get_type(attribute) == NFTA_GEN_ID)
+		reading->generation = ntohl(mnl_attr_get_u32(attribute));
+	return 0;
+}
+
+static int generation_read(struct reading *reading)
+{
+	struct netlink_reader reader = { .message = generation_take, .context = reading };
+
+	return netlink_request(reading->nl, request_begin(reading, NFT_MSG_GETGEN), &reader);
+}
+
+static int table_take(const struct nlmsghdr *message, void *context)
+{
+	struct reading *reading = context;
+	struct nftnl_table *in = nftnl_table_alloc();
+
+	if (!in)
+		return -ENOMEM;
+	reading->table.exists = true;
+	/* Dormant, owned, or whatever comes: ours has none. */
+	reading->table.foreign_flags = nftnl_table_nlmsg_parse(message, in) < 0 ||
+				       nftnl_table_get_u32(in, NFTNL_TABLE_FLAGS) != 0;
+	nftnl_table_free(in);
+	return 0;
+}
+
+static int table_read(struct reading *reading)
+{
+	struct netlink_reader reader = { .message = table_take, .context = reading };
+	struct nlmsghdr *request = request_begin(reading, NFT_MSG_GETTABLE);
+	int code;
+
+	mnl_attr_put_strz(request, NFTA_TABLE_NAME, NFT_TABLE);
+	code = netlink_request(reading->nl, request, &reader);
+	return code == -ENOENT ? 0 : code;
+}
+
+/* Attribute 1 of requests for chains, rules and sets is the table's name. */
+static int content_dump(struct reading *reading, int type, const struct netlink_reader *reader)
+{
+	struct nlmsghdr *request = request_begin(reading, type);
+
+	mnl_attr_put_strz(request, NFTA_CHAIN_TABLE, NFT_TABLE);
+	return netlink_dump(reading->nl, request, reader);
+}
+
+static bool is_ours(const char *table)
+{
+	return table && strcmp(table, NFT_TABLE) == 0;
+}
+
+static enum hook hook_of(const struct nftnl_chain *in)
+{
+	if (!nftnl_chain_is_set(in, NFTNL_CHAIN_HOOKNUM))
+		return HOOK_NONE;
+	switch (nftnl_chain_get_u32(in, NFTNL_CHAIN_HOOKNUM)) {
+	case NF_INET_PRE_ROUTING:
+		return HOOK_PREROUTING;
+	case NF_INET_FORWARD:
+		return HOOK_FORWARD;
+	default:
+		return HOOK_OTHER;
+	}
+}
+
+static void chain_add(struct reading *reading, const struct nftnl_chain *in)
+{
+	struct nft_table *table = &reading->table;
+	const char *type = nftnl_chain_get_str(in, NFTNL_CHAIN_TYPE);
+	struct nft_chain *chain =
+		ARENA_PUSH(reading->arena, table->chains, table->chain_count, table->chain_room);
+
+	chain->name = arena_strdup(reading->arena, nftnl_chain_get_str(in, NFTNL_CHAIN_NAME));
+	chain->hook = hook_of(in);
+	if (chain->hook == HOOK_NONE)
+		return;
+	chain->priority = nftnl_chain_get_s32(in, NFTNL_CHAIN_PRIO);
+	chain->drops = nftnl_chain_get_u32(in, NFTNL_CHAIN_POLICY) == NF_DROP;
+	chain->is_filter = type && strcmp(type, "filter") == 0;
+}
+
+/* Chains that nft(8) makes for "jump { }" live and die with their rule. */
+static bool chain_is_anonymous(const struct nftnl_chain *in)
+{
+	return nftnl_chain_get_u32(in, NFTNL_CHAIN_FLAGS) & NFT_CHAIN_BINDING;
+}
+
+static int chain_take(const struct nlmsghdr *message, void *context)
+{
+	struct nftnl_chain *in = nftnl_chain_alloc();
+	int code = 0;
+
+	if (!in)
+		return -ENOMEM;
+	if (nftnl_chain_nlmsg_parse(message, in) < 0)
+		code = -EBADMSG;
+	else if (is_ours(nftnl_chain_get_str(in, NFTNL_CHAIN_TABLE)) && !chain_is_anonymous(in))
+		chain_add(context, in);
+	nftnl_chain_free(in);
+	return code;
+}
+
+/* The arrays of an interrupted attempt are left to the arena: ARENA_PUSH wants fresh ones. */
+static void chains_begin(void *context)
+{
+	struct nft_table *table = &((struct reading *)context)->table;
+
+	table->chains = NULL;
+	table->chain_count = table->chain_room = 0;
+}
+
+static int comment_find(const struct nftnl_udata *data, void *context)
+{
+	const char **comment = context;
+	const char *text = nftnl_udata_get(data);
+	uint8_t length = nftnl_udata_len(data);
+
+	if (nftnl_udata_type(data) == NFTNL_UDATA_RULE_COMMENT && length &&
+	    text[length - 1] == '\0')
+		*comment = text;
+	return 0;
+}
+
+static const char *comment_read(struct arena *arena, const struct nlattr *userdata)
+{
+	const char *comment = "";
+
+	if (userdata)
+		nftnl_udata_parse(mnl_attr_get_payload(userdata),
+				  mnl_attr_get_payload_len(userdata), comment_find, &comment);
+	return arena_strdup(arena, comment);
+}
+
+/* The attributes that make a rule what it is, as they came, to send them back. */
+static void raw_keep(struct arena *arena, const struct nlmsghdr *message, struct nft_rule *rule)
+{
+	static const bool kept[NFTA_RULE_MAX + 1] = {
+		[NFTA_RULE_EXPRESSIONS] = true,
+		[NFTA_RULE_COMPAT] = true,
+		[NFTA_RULE_USERDATA] = true,
+	};
+	char *raw = arena_alloc(arena, message->nlmsg_len);
+	const struct nlattr *attribute;
+
+	rule->raw = raw;
+	mnl_attr_for_each(attribute, message, sizeof(struct nfgenmsg))
+	{
+		uint16_t type = mnl_attr_get_type(attribute);
+
+		if (type > NFTA_RULE_MAX || !kept[type])
+			continue;
+		memcpy(raw + rule->raw_size, attribute, attribute->nla_len);
+		rule->raw_size += MNL_ALIGN(attribute->nla_len);
+	}
+}
+
+static void rule_decode(struct arena *arena, const struct nlmsghdr *message, struct nftnl_rule *in,
+			struct nft_rule *rule)
+{
+	bool ours;
+
+	/* libnftnl gives up on a rule with an expression that is newer than itself. */
+	if (nftnl_rule_nlmsg_parse(message, in) < 0) {
+		expr_other(arena, rule, "unknown");
+		ours = false;
+	} else {
+		ours = expr_decode(arena, in, rule);
+	}
+	if (!ours)
+		raw_keep(arena, message, rule);
+}
+
+struct rule_attributes {
+	const struct nlattr *table, *chain, *handle, *userdata;
+};
+
+static struct rule_attributes rule_attributes(const struct nlmsghdr *message)
+{
+	const struct nlattr *at[NFTA_RULE_MAX + 1] = { 0 };
+	const struct nlattr *attribute;
+
+	mnl_attr_for_each(attribute, message,
+			  sizeof(struct nfgenmsg)) if (mnl_attr_get_type(attribute) <=
+						       NFTA_RULE_MAX)
+		at[mnl_attr_get_type(attribute)] = attribute;
+	return (struct rule_attributes){ at[NFTA_RULE_TABLE], at[NFTA_RULE_CHAIN],
+					 at[NFTA_RULE_HANDLE], at[NFTA_RULE_USERDATA] };
+}
+
+static int rule_take(const struct nlmsghdr *message, void *context)
+{
+	struct reading *reading = context;
+	struct rule_attributes at = rule_attributes(message);
+	struct nftnl_rule *in;
+	struct nft_chain *chain;
+	struct nft_rule *rule;
+
+	if (!at.table || !at.chain || !at.handle || !is_ours(mnl_attr_get_str(at.table)))
+		return 0;
+	/* None: an anonymous chain, or one that has come since; the generation will tell. */
+	chain = nft_chain_find(&reading->table, mnl_attr_get_str(at.chain));
+	if (!chain)
+		return 0;
+	in = nftnl_rule_alloc();
+	if (!in)
+		return -ENOMEM;
+	rule = ARENA_PUSH(reading->arena, chain->rules, chain->rule_count, chain->rule_room);
+	rule->handle = be64toh(mnl_attr_get_u64(at.handle));
+	rule->comment = comment_read(reading->arena, at.userdata);
+	rule->role = role_of_comment(rule->comment);
+	rule_decode(reading->arena, message, in, rule);
+	nftnl_rule_free(in);
+	return 0;
+}
+
+static void rules_begin(void *context)
+{
+	struct reading *reading = context;
+
+	for (size_t i = 0; i < reading->table.chain_count; i++) {
+		struct nft_chain *chain = &reading->table.chains[i];
+
+		chain->rules = NULL;
+		chain->rule_count = chain->rule_room = 0;
+	}
+}
+
+static enum key_type key_of(const struct nftnl_set *in)
+{
+	uint32_t datatype = nftnl_set_get_u32(in, NFTNL_SET_KEY_TYPE);
+	uint32_t bytes = nftnl_set_get_u32(in, NFTNL_SET_KEY_LEN);
+
+	for (enum key_type key = 0; key < KEY_OTHER; key++)
+		if (key_wires[key].datatype == datatype && key_wires[key].bytes == bytes)
+			return key;
+	return KEY_OTHER;
+}
+
+static bool fields_are_ours(const struct nftnl_set *in, const struct key_wire *wire)
+{
+	uint32_t size = 0;
+	const uint8_t *fields = nftnl_set_get_data(in, NFTNL_SET_DESC_CONCAT, &size);
+
+	if (!wire->fields[0])
+		return true;
+	return fields && size >= sizeof(wire->fields) &&
+	       memcmp(fields, wire->fields, sizeof(wire->fields)) == 0;
+}
+
+static bool set_is_foreign(const struct nftnl_set *in, const struct nft_set *set)
+{
+	static const uint16_t never[] = {
+		NFTNL_SET_DESC_SIZE, NFTNL_SET_TIMEOUT, NFTNL_SET_GC_INTERVAL,
+		NFTNL_SET_OBJ_TYPE,  NFTNL_SET_EXPR,    NFTNL_SET_EXPRESSIONS,
+	};
+
+	if (set->key == KEY_OTHER || nftnl_set_get_u32(in, NFTNL_SET_FLAGS) != set_flags(set))
+		return true;
+	if (set->is_map && nftnl_set_get_u32(in, NFTNL_SET_DATA_TYPE) != NFT_DATA_VERDICT)
+		return true;
+	for (size_t i = 0; i < sizeof(never) / sizeof(*never); i++)
+		if (nftnl_set_is_set(in, never[i]))
+			return true;
+	return !fields_are_ours(in, &key_wires[set->key]);
+}
+
+static void set_add(struct reading *reading, const struct nftnl_set *in)
+{
+	struct nft_table *table = &reading->table;
+	uint32_t flags = nftnl_set_get_u32(in, NFTNL_SET_FLAGS);
+	struct nft_set *set;
+
+	/* Those that nft(8) makes for "{ 1, 2 }" live and die with their rule. */
+	if (flags & NFT_SET_ANONYMOUS)
+		return;
+	set = ARENA_PUSH(reading->arena, table->sets, table->set_count, table->set_room);
+	set->name = arena_strdup(reading->arena, nftnl_set_get_str(in, NFTNL_SET_NAME));
+	set->key = key_of(in);
+	set->is_map = flags & NFT_SET_MAP;
+	set->foreign_flags = set_is_foreign(in, set);
+}
+
+static int set_take(const struct nlmsghdr *message, void *context)
+{
+	struct nftnl_set *in = nftnl_set_alloc();
+	int code = 0;
+
+	if (!in)
+		return -ENOMEM;
+	if (nftnl_set_nlmsg_parse(message, in) < 0)
+		code = -EBADMSG;
+	else if (is_ours(nftnl_set_get_str(in, NFTNL_SET_TABLE)))
+		set_add(context, in);
+	nftnl_set_free(in);
+	return code;
+}
+
+static void sets_begin(void *context)
+{
+	struct nft_table *table = &((struct reading *)context)->table;
+
+	table->sets = NULL;
+	table->set_count = table->set_room = 0;
+}
+
+static int set_elements_read(struct reading *reading, struct nft_set *set)
+{
+	struct element_reader elements = {
+		.arena = reading->arena,
+		.table = &reading->table,
+		.set = set,
+	};
+	struct netlink_reader reader = { elements_begin, elements_message, &elements };
+	struct nlmsghdr *request = request_begin(reading, NFT_MSG_GETSETELEM);
+	int code;
+
+	mnl_attr_put_strz(request, NFTA_SET_ELEM_LIST_TABLE, NFT_TABLE);
+	mnl_attr_put_strz(request, NFTA_SET_ELEM_LIST_SET, set->name);
+	code = netlink_dump(reading->nl, request, &reader);
+	elements_finish(&elements);
+	return code;
+}
+
+/* A set that is not like ours is replaced whole: what is in it does not matter. */
+static int elements_read(struct reading *reading)
+{
+	int code = 0;
+
+	for (size_t i = 0; i < reading->table.set_count && code == 0; i++)
+		if (!reading->table.sets[i].foreign_flags)
+			code = set_elements_read(reading, &reading->table.sets[i]);
+	return code;
+}
+
+static int content_read(struct reading *reading)
+{
+	const struct netlink_reader chains = { chains_begin, chain_take, reading };
+	const struct netlink_reader rules = { rules_begin, rule_take, reading };
+	const struct netlink_reader sets = { sets_begin, set_take, reading };
+	int code = content_dump(reading, NFT_MSG_GETCHAIN, &chains);
+
+	/* Rules and elements look their chain up by name. */
+	nft_table_sort(&reading->table);
+	if (code == 0)
+		code = content_dump(reading, NFT_MSG_GETRULE, &rules);
+	if (code == 0)
+		code = content_dump(reading, NFT_MSG_GETSET, &sets);
+	if (code == 0)
+		code = elements_read(reading);
+	nft_table_sort(&reading->table);
+	return code;
+}
+
+/* 0: *reading is of one moment. 1: it is not. Or a negative errno. */
+static int read_once(struct reading *reading)
+{
+	uint32_t before;
+	int code = generation_read(reading);
+
+	if (code)
+		return code;
+	before = reading->generation;
+	code = table_read(reading);
+	if (code == 0 && reading->table.exists)
+		code = content_read(reading);
+	/* Interrupted, or something has gone while it was looked at. */
+	if (code == -EINTR || code == -ENOENT)
+		return 1;
+	if (code == 0)
+		code = generation_read(reading);
+	return code ? code : reading->generation != before;
+}
+
+static int read_failed(const struct reading *reading, int code, struct error *error)
+{
+	if (code == -EPERM)
+		return error_set(error, "no-permission",
+				 "table inet %s: reading nf_tables is not permitted; run as root "
+				 "or with CAP_NET_ADMIN",
+				 NFT_TABLE);
+	if (code > 0)
+		return error_set(error, "ruleset-busy",
+				 "table inet %s: the nf_tables ruleset kept changing while it was "
+				 "read; stop whatever rewrites it, or try again",
+				 NFT_TABLE);
+	/* A kernel without nf_tables does not even know the first question. */
+	if (reading->generation == 0 && (code == -EINVAL || code == -EOPNOTSUPP))
+		return error_set(error, "no-nf-tables",
+				 "table inet %s: the kernel has no nf_tables; load the module "
+				 "nf_tables",
+				 NFT_TABLE);
+	return error_set(error, "kernel-refused",
+			 "table inet %s: cannot read it from the kernel: %s; nothing was changed",
+			 NFT_TABLE, netlink_reason(reading->nl, code));
+}
+
+int nft_read(struct netlink *nl, struct arena *arena, struct nft_table *out, struct error *error)
+{
+	struct reading reading;
+	int code = 1;
+
+	for (int attempt = 0; attempt < ATTEMPTS && code > 0; attempt++) {
+		reading = (struct reading){ .nl = nl, .arena = arena };
+		code = read_once(&reading);
+	}
+	if (code)
+		return read_failed(&reading, code, error);
+	*out = reading.table;
+	out->generation = reading.generation;
+	return 0;
+}
