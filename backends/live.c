@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "backends/live.h"
+
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <linux/capability.h>
+#include <linux/netlink.h>
+
+#include "backends/conntrack.h"
+#include "backends/names.h"
+#include "backends/netlink.h"
+#include "backends/nft.h"
+#include "backends/record.h"
+#include "backends/rtnl.h"
+
+struct live {
+	struct kernel kernel; /* first: a struct kernel of ours is a struct live */
+	struct netlink *route, *netfilter;
+};
+
+static struct live *live_of(struct kernel *kernel)
+{
+	return (struct live *)kernel;
+}
+
+/* The tables in which something of ours may be: those we would use, and those we did use. */
+static void tables_find(const struct document *document, struct state *out, struct tables *tables)
+{
+	for (size_t i = 0; i < document->gateway_count; i++)
+		tables_add(&out->arena, tables, document->gateways[i].table);
+	for (size_t i = 0; i < out->rt_table_count; i++)
+		if (out->rt_tables[i].own)
+			tables_add(&out->arena, tables, out->rt_tables[i].id);
+	for (size_t i = 0; i < out->rule_count; i++)
+		if (out->rules[i].protocol == PROTOCOL_DETOUR &&
+		    out->rules[i].action == RULE_LOOKUP)
+			tables_add(&out->arena, tables, out->rules[i].table);
+	tables_sort(tables);
+}
+
+static int routes_observe(struct live *live, const struct scope *scope, struct state *out,
+			  struct error *error)
+{
+	struct tables tables = { 0 };
+
+	tables_find(scope->document, out, &tables);
+	for (enum family family = 0; family < FAMILY_COUNT; family++) {
+		for (size_t i = 0; i < tables.count; i++)
+			if (rtnl_read_table(live->route, family, tables.ids[i], out, error))
+				return -1;
+		if (scope->everything &&
+		    rtnl_read_own_routes(live->route, family, &tables, out, error))
+			return -1;
+	}
+	return 0;
+}
+
+static int live_observe(struct kernel *kernel, const struct scope *scope, struct state *out,
+			struct error *error)
+{
+	struct live *live = live_of(kernel);
+	const struct document *document = scope->document;
+	struct record record;
+
+	/* Names and rules come first: they tell which tables to look at. */
+	if (names_read(document, out, error) ||
+	    rtnl_read_rules(live->route, document, out, error) ||
+	    routes_observe(live, scope, out, error) ||
+	    rtnl_read_links(live->route, document, out, error) ||
+	    rtnl_read_next_hops(live->route, document, out, error) ||
+	    record_read(&out->arena, &record, error) ||
+	    rtnl_read_rp_filters(live->route, document, &record, out, error) ||
+	    conntrack_read(live->netfilter, document, out, error) ||
+	    nft_read(live->netfilter, &out->arena, &out->nft, error))
+		return -1;
+	state_sort(out);
+	return 0;
+}
+
+static int live_write(struct kernel *kernel, const struct step *step, struct error *error)
+{
+	struct live *live = live_of(kernel);
+
+	switch (step->kind) {
+	case KIND_RT_TABLE:
+		return names_write(step, error);
+	case KIND_RP_FILTER:
+		return rtnl_write_rp_filter(live->route, step, error);
+	case KIND_ROUTE:
+		return rtnl_write_route(live->route, step, error);
+	case KIND_RULE:
+		return rtnl_write_rule(live->route, step, error);
+	case KIND_NFT_TABLE:
+	case KIND_NFT_CHAIN:
+	case KIND_NFT_SET:
+	case KIND_NFT_ELEMENT:
+	case KIND_NFT_RULE:
+	case KIND_COUNT:
+		break;
+	}
+	return error_set(error, "internal", "a step of kind %s is not written alone",
+			 kind_name(step->kind));
+}
+
+static int live_commit(struct kernel *kernel, const struct step *steps, size_t count,
+		       uint32_t generation, struct error *error)
+{
+	return nft_commit(live_of(kernel)->netfilter, steps, count, generation, error);
+}
+
+static int live_forget(struct kernel *kernel, const struct mark *mark, struct error *error)
+{
+	return conntrack_forget(live_of(kernel)->netfilter, mark, error);
+}
+
+static const struct kernel_ops live_ops = {
+	.observe = live_observe,
+	.write = live_write,
+	.commit = live_commit,
+	.forget = live_forget,
+};
+
+static int permission_check(struct error *error)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { 0 };
+
+	if (syscall(SYS_capget, &header, data) == 0 &&
+	    data[CAP_TO_INDEX(CAP_NET_ADMIN)].effective & CAP_TO_MASK(CAP_NET_ADMIN))
+		return 0;
+	return error_set(error, "no-permission",
+			 "this needs the capability CAP_NET_ADMIN: run it as root, or grant "
+			 "CAP_NET_ADMIN (setpriv, or AmbientCapabilities= of a systemd unit)");
+}
+
+struct kernel *live_open(struct error *error)
+{
+	struct live *live;
+
+	if (permission_check(error))
+		return NULL;
+	live = calloc(1, sizeof(*live));
+	if (!live) {
+		error_set(error, "no-memory", "out of memory");
+		return NULL;
+	}
+	live->kernel.ops = &live_ops;
+	if (netlink_open(NETLINK_ROUTE, &live->route, error) ||
+	    netlink_open(NETLINK_NETFILTER, &live->netfilter, error)) {
+		live_close(&live->kernel);
+		return NULL;
+	}
+	return &live->kernel;
+}
+
+void live_close(struct kernel *kernel)
+{
+	struct live *live;
+
+	if (!kernel)
+		return;
+	live = live_of(kernel);
+	netlink_close(live->route);
+	netlink_close(live->netfilter);
+	free(live);
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The live kernel of the network namespace that the process is in. */
+#ifndef BACKENDS_LIVE_H
+#define BACKENDS_LIVE_H
+
+#include "reconcile/error.h"
+#include "reconcile/kernel.h"
+
+/* NULL with *error: "no-permission" without CAP_NET_ADMIN. live_close() is due otherwise. */
+struct kernel *live_open(struct error *error);
+
+/* NULL is fine. */
+void live_close(struct kernel *kernel);
+
+#endif

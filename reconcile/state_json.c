@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One table of members for each kind of object serves both directions, so that
+ * a member that is written is also read.
+ */
+#include "reconcile/state_json.h"
+
+#include <stddef.h>
+#include <string.h>
+
+enum member_type {
+	MEMBER_NAME, /* text that must be there */
+	MEMBER_TEXT, /* text or NULL */
+	MEMBER_BOOL,
+	MEMBER_U8,
+	MEMBER_INT,
+	MEMBER_U32,
+	MEMBER_BYTES,
+	MEMBER_RAW
+};
+
+struct member {
+	const char *name;
+	enum member_type type;
+	size_t offset;
+	size_t size;      /* MEMBER_BYTES: how many; MEMBER_RAW: offset of the size_t */
+	uint32_t maximum; /* MEMBER_INT: of an enumeration */
+};
+
+#define MEMBER(type_, struct_, member_, ...)                                                       \
+	{                                                                                          \
+		.name = #member_, .type = MEMBER_##type_,                                          \
+		.offset = offsetof(struct struct_, member_), ##__VA_ARGS__                         \
+	}
+
+static const struct member rt_table_members[] = {
+	MEMBER(U32, rt_table, id),
+	MEMBER(NAME, rt_table, name),
+	MEMBER(BOOL, rt_table, own),
+	{ 0 },
+};
+
+static const struct member rp_filter_members[] = {
+	MEMBER(NAME, rp_filter, interface),
+	MEMBER(INT, rp_filter, value, .maximum = 2),
+	{ 0 },
+};
+
+static const struct member route_members[] = {
+	MEMBER(INT, route, family, .maximum = FAMILY_IPV6),
+	MEMBER(U32, route, table),
+	MEMBER(U32, route, metric),
+	MEMBER(U8, route, protocol),
+	MEMBER(INT, route, type, .maximum = ROUTE_OTHER),
+	MEMBER(BOOL, route, is_default),
+	MEMBER(BOOL, route, multipath),
+	MEMBER(BYTES, route, dst, .size = sizeof(struct span)),
+	MEMBER(BOOL, route, has_gateway),
+	MEMBER(BYTES, route, gateway, .size = SPAN_BYTES),
+	MEMBER(NAME, route, dev),
+	{ 0 },
+};
+
+static const struct member rule_members[] = {
+	MEMBER(INT, rule, family, .maximum = FAMILY_IPV6),
+	MEMBER(U32, rule, priority),
+	MEMBER(BYTES, rule, mark, .size = sizeof(struct mark)),
+	MEMBER(INT, rule, action, .maximum = RULE_OTHER),
+	MEMBER(U32, rule, table),
+	MEMBER(U8, rule, protocol),
+	MEMBER(BOOL, rule, has_more),
+	MEMBER(RAW, rule, raw, .size = offsetof(struct rule, raw_size)),
+	{ 0 },
+};
+
+static const struct member stmt_members[] = {
+	MEMBER(INT, stmt, type, .maximum = STMT_OTHER),
+	MEMBER(INT, stmt, field, .maximum = FIELD_COUNT),
+	MEMBER(INT, stmt, verdict, .maximum = VERDICT_GOTO),
+	MEMBER(BOOL, stmt, negate),
+	MEMBER(U32, stmt, mask),
+	MEMBER(U32, stmt, number),
+	MEMBER(BYTES, stmt, bytes, .size = SPAN_BYTES),
+	MEMBER(TEXT, stmt, name),
+	{ 0 },
+};
+
+static const struct member nft_rule_members[] = {
+	MEMBER(INT, nft_rule, role, .maximum = ROLE_COUNT - 1),
+	MEMBER(NAME, nft_rule, comment),
+	MEMBER(RAW, nft_rule, raw, .size = offsetof(struct nft_rule, raw_size)),
+	{ 0 },
+};
+
+static const struct member nft_chain_members[] = {
+	MEMBER(NAME, nft_chain, name),      MEMBER(INT, nft_chain, hook, .maximum = HOOK_OTHER),
+	MEMBER(U32, nft_chain, priority),   MEMBER(BOOL, nft_chain, drops),
+	MEMBER(BOOL, nft_chain, is_filter), { 0 },
+};
+
+static const struct member element_members[] = {
+	MEMBER(BYTES, element, span, .size = sizeof(struct span)),
+	MEMBER(TEXT, element, chain),
+	MEMBER(BOOL, element, foreign_verdict),
+	{ 0 },
+};
+
+static const struct member nft_set_members[] = {
+	MEMBER(NAME, nft_set, name),
+	MEMBER(INT, nft_set, key, .maximum = KEY_OTHER),
+	MEMBER(BOOL, nft_set, is_map),
+	MEMBER(BOOL, nft_set, foreign_flags),
+	{ 0 },
+};
+
+/* --- out ----------------------------------------------------------------- */
+
+static json_t *hex_json(const uint8_t *bytes, size_t size)
+{
+	static const char digits[] = "0123456789abcdef";
+	struct arena arena = { 0 };
+	char *text = arena_alloc(&arena, 2 * size + 1);
+	json_t *json;
+
+	for (size_t i = 0; i < size; i++) {
+		text[2 * i] = digits[bytes[i] >> 4];
+		text[2 * i + 1] = digits[bytes[i] & 15];
+	}
+	json = json_string(text);
+	arena_free(&arena);
+	return json;
+}
+
+static json_t *raw_json(const uint8_t *object, const struct member *member)
+{
+	const uint8_t *bytes;
+	size_t size;
+
+	memcpy(&bytes, object + member->offset, sizeof(bytes));
+	memcpy(&size, object + member->size, sizeof(size));
+	return bytes ? hex_json(bytes, size) : NULL;
+}
+
+/* NULL where there is nothing to say: the member is left out. */
+static json_t *member_json(const uint8_t *object, const struct member *member)
+{
+	const void *place = object + member->offset;
+	const char *text;
+	uint32_t number;
+
+	switch (member->type) {
+	case MEMBER_NAME:
+	case MEMBER_TEXT:
+		memcpy(&text, place, sizeof(text));
+		return text ? json_string(text) : NULL;
+	case MEMBER_BOOL:
+		return *(const bool *)place ? json_true() : NULL;
+	case MEMBER_U8:
+		return json_integer(*(const uint8_t *)place);
+	case MEMBER_INT:
+	case MEMBER_U32:
+		memcpy(&number, place, sizeof(number));
+		return number ? json_integer(number) : NULL;
+	case MEMBER_BYTES:
+		return hex_json(place, member->size);
+	case MEMBER_RAW:
+		return raw_json(object, member);
+	}
+	return NULL;
+}
+
+static json_t *object_to_json(const void *object, const struct member *members)
+{
+	json_t *json = json_object();
+
+	for (; members->name; members++) {
+		json_t *value = member_json(object, members);
+
+		if (value)
+			json_object_set_new(json, members->name, value);
+	}
+	return json;
+}
+
+static json_t *list_to_json(const void *items, size_t count, size_t size,
+			    const struct member *members)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(list,
+				      object_to_json((const uint8_t *)items + i * size, members));
+	return list;
+}
+
+#define LIST(items, count, members) list_to_json((items), (count), sizeof(*(items)), (members))
+
+static json_t *chain_to_json(const struct nft_chain *chain)
+{
+	json_t *json = object_to_json(chain, nft_chain_members);
+	json_t *rules = json_array();
+
+	for (size_t i = 0; i < chain->rule_count; i++) {
+		const struct nft_rule *rule = &chain->rules[i];
+		json_t *item = object_to_json(rule, nft_rule_members);
+
+		json_object_set_new(item, "stmts",
+				    LIST(rule->stmts, rule->stmt_count, stmt_members));
+		json_array_append_new(rules, item);
+	}
+	json_object_set_new(json, "rules", rules);
+	return json;
+}
+
+/* A table that is made anew or goes takes all elements along. */
+static bool plan_touches(const struct plan *plan, const struct nft_set *set)
+{
+	for (size_t i = 0; i < plan->step_count; i++) {
+		const struct step *step = &plan->steps[i];
+
+		if (step->kind == KIND_NFT_TABLE)
+			return true;
+		if ((step->kind == KIND_NFT_SET || step->kind == KIND_NFT_ELEMENT) &&
+		    !strcmp(step->container, set->name))
+			return true;
+	}
+	return false;
+}
+
+static json_t *set_to_json(const struct nft_set *set, const struct plan *plan)
+{
+	json_t *json = object_to_json(set, nft_set_members);
+
+	if (!plan || plan_touches(plan, set))
+		json_object_set_new(json, "elements",
+				    LIST(set->elements, set->element_count, element_members));
+	return json;
+}
+
+static json_t *nft_to_json(const struct nft_table *table, const struct plan *plan)
+{
+	json_t *json = json_object(), *chains = json_array(), *sets = json_array();
+
+	json_object_set_new(json, "exists", json_boolean(table->exists));
+	json_object_set_new(json, "foreign_flags", json_boolean(table->foreign_flags));
+	for (size_t i = 0; i < table->chain_count; i++)
+		json_array_append_new(chains, chain_to_json(&table->chains[i]));
+	for (size_t i = 0; i < table->set_count; i++)
+		json_array_append_new(sets, set_to_json(&table->sets[i], plan));
+	json_object_set_new(json, "chains", chains);
+	json_object_set_new(json, "sets", sets);
+	return json;
+}
+
+json_t *state_to_json(const struct state *state, const struct plan *plan)
+{
+	json_t *json = json_object();
+
+	json_object_set_new(json, "rt_tables",
+			    LIST(state->rt_tables, state->rt_table_count, rt_table_members));
+	json_object_set_new(json, "rp_filters",
+			    LIST(state->rp_filters, state->rp_filter_count, rp_filter_members));
+	json_object_set_new(json, "routes", LIST(state->routes, state->route_count, route_members));
+	json_object_set_new(json, "rules", LIST(state->rules, state->rule_count, rule_members));
+	json_object_set_new(json, "nft", nft_to_json(&state->nft, plan));
+	return json;
+}
+
+/* --- in ------------------------------------------------------------------ */
+
+struct reader {
+	struct arena *arena;
+	bool failed;
+};
+
+static uint8_t hex_value(struct reader *reader, char digit)
+{
+	static const char digits[] = "0123456789abcdef";
+	const char *found = digit ? strchr(digits, digit) : NULL;
+
+	if (!found)
+		reader->failed = true;
+	return found ? (uint8_t)(found - digits) : 0;
+}
+
+static void hex_read(struct reader *reader, const char *text, uint8_t *bytes, size_t size)
+{
+	if (strlen(text) != 2 * size) {
+		reader->failed = true;
+		return;
+	}
+	for (size_t i = 0; i < size; i++)
+		bytes[i] = (uint8_t)(hex_value(reader, text[2 * i]) << 4 |
+				     hex_value(reader, text[2 * i + 1]));
+}
+
+static void raw_read(struct reader *reader, const json_t *value, uint8_t *object,
+		     const struct member *member)
+{
+	size_t size = json_string_length(value) / 2;
+	uint8_t *bytes = arena_alloc(reader->arena, size);
+
+	if (!json_is_string(value))
+		return;
+	hex_read(reader, json_string_value(value), bytes, size);
+	memcpy(object + member->offset, &bytes, sizeof(bytes));
+	memcpy(object + member->size, &size, sizeof(size));
+}
+
+static void number_read(struct reader *reader, const json_t *value, uint8_t *place,
+			uint32_t maximum, size_t size)
+{
+	json_int_t number = json_integer_value(value);
+	uint32_t narrow = (uint32_t)number;
+
+	/* Absent is 0, as it was left out. */
+	if ((value && !json_is_integer(value)) || number < 0 || number > maximum)
+		reader->failed = true;
+	else if (size == 1)
+		*place = (uint8_t)narrow;
+	else
+		memcpy(place, &narrow, sizeof(narrow));
+}
+
+static void text_read(struct reader *reader, const json_t *value, uint8_t *place)
+{
+	const char *text = json_is_string(value)
+				   ? arena_strdup(reader->arena, json_string_value(value))
+				   : NULL;
+
+	memcpy(place, &text, sizeof(text));
+}
+
+static void member_read(struct reader *reader, const json_t *json, uint8_t *object,
+			const struct member *member)
+{
+	const json_t *value = json_object_get(json, member->name);
+	uint8_t *place = object + member->offset;
+
+	switch (member->type) {
+	case MEMBER_NAME:
+		reader->failed |= !json_is_string(value);
+		text_read(reader, value, place);
+		return;
+	case MEMBER_TEXT:
+		text_read(reader, value, place);
+		return;
+	case MEMBER_BOOL:
+		*(bool *)place = json_is_true(value);
+		return;
+	case MEMBER_U8:
+		number_read(reader, value, place, UINT8_MAX, 1);
+		return;
+	case MEMBER_INT:
+		number_read(reader, value, place, member->maximum, 4);
+		return;
+	case MEMBER_U32:
+		number_read(reader, value, place, UINT32_MAX, 4);
+		return;
+	case MEMBER_BYTES:
+		hex_read(reader, json_string_value(value) ?: "", place, member->size);
+		return;
+	case MEMBER_RAW:
+		raw_read(reader, value, object, member);
+		return;
+	}
+}
+
+static void object_read(struct reader *reader, const json_t *json, void *object,
+			const struct member *members)
+{
+	if (!json_is_object(json))
+		reader->failed = true;
+	for (; members->name; members++)
+		member_read(reader, json, object, members);
+}
+
+/* An array of objects under that key; NULL and no items when there is none. */
+static void *list_read(struct reader *reader, const json_t *json, const char *key, size_t size,
+		       const struct member *members, size_t *count)
+{
+	const json_t *list = json_object_get(json, key);
+	uint8_t *items = arena_alloc(reader->arena, json_array_size(list) * size);
+
+	*count = json_array_size(list);
+	if (!json_is_array(list))
+		reader->failed = true;
+	for (size_t i = 0; i < *count; i++)
+		object_read(reader, json_array_get(list, i), items + i * size, members);
+	return items;
+}
+
+static void rules_read(struct reader *reader, const json_t *json, struct nft_chain *chain)
+{
+	const json_t *list = json_object_get(json, "rules");
+
+	chain->rules = list_read(reader, json, "rules", sizeof(*chain->rules), nft_rule_members,
+				 &chain->rule_count);
+	for (size_t i = 0; i < chain->rule_count; i++) {
+		struct nft_rule *rule = &chain->rules[i];
+
+		rule->stmts = list_read(reader, json_array_get(list, i), "stmts",
+					sizeof(*rule->stmts), stmt_members, &rule->stmt_count);
+	}
+}
+
+static void elements_read(struct reader *reader, const json_t *json, const struct state *now,
+			  struct nft_set *set)
+{
+	const struct nft_set *live = now ? nft_set_find(&now->nft, set->name) : NULL;
+
+	if (json_object_get(json, "elements")) {
+		set->elements = list_read(reader, json, "elements", sizeof(*set->elements),
+					  element_members, &set->element_count);
+	} else if (live) {
+		set->elements = live->elements;
+		set->element_count = live->element_count;
+	}
+}
+
+static void nft_read_json(struct reader *reader, const json_t *json, const struct state *now,
+			  struct nft_table *table)
+{
+	const json_t *chains = json_object_get(json, "chains");
+	const json_t *sets = json_object_get(json, "sets");
+
+	table->exists = json_is_true(json_object_get(json, "exists"));
+	table->foreign_flags = json_is_true(json_object_get(json, "foreign_flags"));
+	table->chains = list_read(reader, json, "chains", sizeof(*table->chains), nft_chain_members,
+				  &table->chain_count);
+	for (size_t i = 0; i < table->chain_count; i++)
+		rules_read(reader, json_array_get(chains, i), &table->chains[i]);
+	table->sets = list_read(reader, json, "sets", sizeof(*table->sets), nft_set_members,
+				&table->set_count);
+	for (size_t i = 0; i < table->set_count; i++)
+		elements_read(reader, json_array_get(sets, i), now, &table->sets[i]);
+}
+
+int state_from_json(const json_t *json, const struct state *now, struct state *state,
+		    struct error *error)
+{
+	struct reader reader = { .arena = &state->arena };
+
+	*state = (struct state){ 0 };
+	state->rt_tables = list_read(&reader, json, "rt_tables", sizeof(*state->rt_tables),
+				     rt_table_members, &state->rt_table_count);
+	state->rp_filters = list_read(&reader, json, "rp_filters", sizeof(*state->rp_filters),
+				      rp_filter_members, &state->rp_filter_count);
+	state->routes = list_read(&reader, json, "routes", sizeof(*state->routes), route_members,
+				  &state->route_count);
+	state->rules = list_read(&reader, json, "rules", sizeof(*state->rules), rule_members,
+				 &state->rule_count);
+	nft_read_json(&reader, json_object_get(json, "nft"), now, &state->nft);
+	if (reader.failed)
+		return error_set(error, "damaged", "a recorded state is damaged");
+	state_sort(state);
+	return 0;
+}
