@@ -18,10 +18,11 @@ SANITIZE  := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sa
 ALL_CFLAGS = -std=gnu17 $(WARNINGS) $(CFLAGS) $(shell pkg-config --cflags $(LIBS))
 LDLIBS    += $(shell pkg-config --libs $(LIBS))
 
-LIB_SRC   := $(wildcard reconcile/*.c backends/*.c)
+FAKE_SRC  := $(wildcard backends/fake*.c)
+LIB_SRC   := $(filter-out $(FAKE_SRC),$(wildcard reconcile/*.c backends/*.c))
 CMD_SRC   := $(wildcard cmd/*.c)
 UNIT_SRC  := $(wildcard tests/unit/test_*.c)
-HELP_SRC  := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
+HELP_SRC  := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c)) $(FAKE_SRC)
 ALL_C     := $(LIB_SRC) $(CMD_SRC) $(wildcard tests/*/*.c) $(wildcard reconcile/*.h backends/*.h cmd/*.h tests/*/*.h)
 
 LIB_OBJ   := $(LIB_SRC:%.c=$(BUILD)/%.o)

@@ -143,8 +143,10 @@ void context_apply(struct context *context, const struct scope *scope, bool allo
 	live_close(kernel);
 	context->report.exit = context->applied.exit;
 	context->error = context->applied.error;
-	context->report.plan = &context->applied.first.plan;
-	context->report.remaining = &context->applied.latest->plan;
 	context->report.applied = &context->applied;
 	context->report.document = scope->document;
+	if (context->applied.first.made)
+		context->report.plan = &context->applied.first.plan;
+	if (context->applied.latest->made)
+		context->report.remaining = &context->applied.latest->plan;
 }

@@ -206,6 +206,8 @@ static void fault_missing(struct decoder *decoder, const struct value *object,
 	struct place place = { &object->place, member->key, 0 };
 	struct arena arena = { 0 };
 
+	if (fault_is_over_limit(decoder))
+		return;
 	decoder_fault(decoder, place_pointer(&arena, &place), "missing: must be %s", member->what);
 	arena_free(&arena);
 }

@@ -320,14 +320,37 @@ static void retire(struct diff *diff, const struct mark *mark)
 	*ARENA_PUSH(&plan->arena, plan->retired, plan->retired_count, plan->retired_room) = *mark;
 }
 
-/* A mark that now leads to another table is retired too: its connections are another box's. */
+/* The live convert rule for the mark names that gateway. */
+static bool converts_for(const struct diff *diff, const struct mark *mark, const char *gateway)
+{
+	const struct nft_chain *chain = nft_chain_find(&diff->observed->nft, "prerouting");
+	struct mark other;
+
+	for (size_t i = 0; chain && i < chain->rule_count; i++)
+		if (chain->rules[i].role == ROLE_CONVERT &&
+		    nft_rule_mark(&chain->rules[i], &other) && mark_equal(mark, &other))
+			return !strcmp(comment_subject(&diff->plan->arena, chain->rules[i].comment),
+				       gateway);
+	return false;
+}
+
+/*
+ * A gateway that is renamed, or whose table moves, is the same box. With
+ * another name and another table the mark means another box, which must not
+ * get the connections of this one.
+ */
 static bool mark_stays(const struct diff *diff, const struct rule *live)
 {
 	for (size_t i = 0; i < diff->desired->rule_count; i++) {
 		const struct rule *rule = &diff->desired->rules[i];
+		const struct gateway *gateway;
 
-		if (mark_equal(&rule->mark, &live->mark) &&
-		    (live->action != RULE_LOOKUP || rule->table == live->table))
+		if (!mark_equal(&rule->mark, &live->mark))
+			continue;
+		if (live->action != RULE_LOOKUP || rule->table == live->table)
+			return true;
+		gateway = document_gateway_of_mark(diff->document, &live->mark);
+		if (gateway && converts_for(diff, &live->mark, gateway->name))
 			return true;
 	}
 	return false;

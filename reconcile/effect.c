@@ -36,9 +36,45 @@ static bool has_redirects(const struct diff *diff, const struct gateway *gateway
 	return false;
 }
 
+static bool leads_to(const struct diff *diff, const struct rule *rule,
+		     const struct gateway *gateway)
+{
+	for (size_t i = 0; i < diff->observed->route_count; i++) {
+		const struct route *route = &diff->observed->routes[i];
+
+		if (route->table == rule->table && route->family == rule->family &&
+		    route->is_default && !strcmp(route->dev, gateway->interface) &&
+		    !memcmp(route->gateway, gateway->address[rule->family], SPAN_BYTES))
+			return true;
+	}
+	return false;
+}
+
+/* Another mark or table still leads to the gateway: the change is wanted, nothing is lost. */
+static bool is_served(const struct diff *diff, const struct gateway *gateway, enum family family)
+{
+	for (size_t i = 0; i < diff->observed->rule_count; i++) {
+		const struct rule *rule = &diff->observed->rules[i];
+
+		if (rule->family == family && rule->protocol == PROTOCOL_DETOUR &&
+		    rule->action == RULE_LOOKUP && leads_to(diff, rule, gateway) &&
+		    nft_converts(&diff->observed->nft, &rule->mark))
+			return true;
+	}
+	return false;
+}
+
+static bool is_served_in_all(const struct diff *diff, const struct gateway *gateway)
+{
+	for (enum family family = 0; family < FAMILY_COUNT; family++)
+		if (gateway->has_address[family] && !is_served(diff, gateway, family))
+			return false;
+	return true;
+}
+
 enum effect effect_of_loss(const struct diff *diff, const struct gateway *gateway)
 {
-	if (!has_redirects(diff, gateway))
+	if (!has_redirects(diff, gateway) || is_served_in_all(diff, gateway))
 		return EFFECT_NONE;
 	return is_guarded(diff, gateway) ? EFFECT_OUTAGE : EFFECT_LEAK;
 }
@@ -85,11 +121,12 @@ static enum effect effect_of_lacking(const struct diff *diff, const struct nft_r
 	switch (rule->role) {
 	case ROLE_CONVERT:
 		return effect_of_gateway_rule(diff, rule);
+	/* A session that is left alone goes on unaudited when conntrack loses it. */
+	case ROLE_KEEP:
 	case ROLE_GUARD:
 		return EFFECT_EXPOSED;
 	case ROLE_CLEAR:
 	case ROLE_PASS:
-	case ROLE_KEEP:
 	case ROLE_ANSWER:
 		return EFFECT_OUTAGE;
 	case ROLE_NONE:

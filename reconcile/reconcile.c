@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "reconcile/expand.h"
+#include "reconcile/state_json.h"
 #include "reconcile/warning.h"
 
 /*
@@ -40,6 +41,7 @@ int comparison_make(struct kernel *kernel, const struct scope *scope, struct com
 	plan_build(scope->document, &comparison->desired, &comparison->observed, &comparison->plan);
 	warnings_of_document(scope->document, &comparison->plan);
 	warnings_of_state(scope->document, &comparison->observed, &comparison->plan);
+	comparison->made = true;
 	return 0;
 }
 
@@ -48,6 +50,7 @@ void comparison_free(struct comparison *comparison)
 	plan_free(&comparison->plan);
 	state_free(&comparison->desired);
 	state_free(&comparison->observed);
+	comparison->made = false;
 }
 
 size_t live_redirect_count(const struct state *observed)
@@ -67,12 +70,6 @@ static bool is_nft(const struct step *step)
 static bool is_interrupted(const struct run *run)
 {
 	return run->options->interrupted && *run->options->interrupted;
-}
-
-static void announce(const struct run *run, const struct step *step)
-{
-	if (run->options->progress)
-		run->options->progress(run->options->context, step);
 }
 
 /* The end of the run of nft steps that begins at `from`, within one side of forget_at. */
@@ -98,7 +95,6 @@ static enum pass commit(struct run *run, const struct comparison *comparison, si
 {
 	const struct step *steps = &comparison->plan.steps[from];
 
-	announce(run, steps);
 	switch (run->kernel->ops->commit(run->kernel, steps, end - from,
 					 comparison->observed.nft.generation,
 					 &run->result->error)) {
@@ -118,7 +114,6 @@ static enum pass commit(struct run *run, const struct comparison *comparison, si
 /* PASS_DONE for a step that turns out to wait, too: the next observation will show it. */
 static enum pass write_step(struct run *run, const struct step *step)
 {
-	announce(run, step);
 	switch (run->kernel->ops->write(run->kernel, step, &run->result->error)) {
 	case OUTCOME_DONE:
 		run->wrote = true;
@@ -227,49 +222,72 @@ static enum pass converge(struct run *run)
 	return PASS_FAILED;
 }
 
-/* The same planner and the same steps, towards the state that was observed first. */
-static bool roll_back(struct run *run)
+/* One look, one run over the steps back. PASS_DONE: nothing is left to undo. */
+static enum pass restore_round(struct run *run, const json_t *before)
 {
 	struct document nothing = { 0 };
-	const struct state *before = &run->result->first.observed;
-	struct apply_options patient = *run->options;
-	struct run back = *run;
-	struct apply_result ignored = { 0 };
-	bool restored = false;
+	struct state now = { 0 }, target = { 0 };
+	struct comparison back = { 0 };
+	struct error *error = &run->result->error;
+	enum pass pass = PASS_FAILED;
 
-	patient.interrupted = NULL;
-	back.options = &patient;
-	back.result = &ignored;
-	for (int round = 0; round < MAX_ROUNDS && !restored; round++) {
-		struct comparison now = { 0 };
-		enum pass pass = PASS_FAILED;
-
-		if (run->kernel->ops->observe(run->kernel, run->scope, &now.observed,
-					      &ignored.error) == 0) {
-			plan_build(&nothing, before, &now.observed, &now.plan);
-			restored = !now.plan.step_count;
-			if (!restored)
-				pass = pass_run(&back, &now);
-		}
-		plan_free(&now.plan);
-		state_free(&now.observed);
-		if (pass == PASS_FAILED && !restored)
-			break;
+	if (run->kernel->ops->observe(run->kernel, run->scope, &now, error) == 0 &&
+	    state_from_json(before, &now, &target, error) == 0) {
+		back.observed.nft.generation = now.nft.generation;
+		plan_build(&nothing, &target, &now, &back.plan);
+		pass = PASS_DONE;
+		if (back.plan.step_count)
+			pass = pass_run(run, &back) == PASS_FAILED ? PASS_FAILED : PASS_AGAIN;
 	}
-	return restored;
+	plan_free(&back.plan);
+	state_free(&target);
+	state_free(&now);
+	return pass;
+}
+
+bool restore(struct kernel *kernel, const struct scope *scope, const json_t *before,
+	     struct error *error)
+{
+	/* What undoes a change is not interrupted by what interrupted the change. */
+	struct apply_options patient = { 0 };
+	struct apply_result result = { 0 };
+	struct run run = { kernel, scope, &patient, &result, false };
+	enum pass pass = PASS_AGAIN;
+
+	for (int round = 0; round < MAX_ROUNDS && pass == PASS_AGAIN; round++)
+		pass = restore_round(&run, before);
+	*error = result.error;
+	if (pass == PASS_AGAIN)
+		error_set(error, "not-at-rest", "the router changed during each of %d attempts",
+			  MAX_ROUNDS);
+	return pass == PASS_DONE;
 }
 
 static void apply_failed(struct run *run)
 {
 	struct apply_result *result = run->result;
+	struct error obstacle;
+	json_t *before;
 
 	if (!run->wrote) {
 		result->exit = EXIT_ERROR;
 		return;
 	}
-	result->rolled_back = roll_back(run);
+	before = state_to_json(&result->first.observed, &result->first.plan);
+	result->rolled_back = restore(run->kernel, run->scope, before, &obstacle);
+	json_decref(before);
+	if (!result->rolled_back) {
+		struct error failure = result->error;
+
+		error_set(&result->error, failure.code, "%s; and undoing what was done failed: %s",
+			  failure.message, obstacle.message);
+	}
 	result->exit = result->rolled_back ? EXIT_ROLLED_BACK : EXIT_UNKNOWN_STATE;
 	result->changed = !result->rolled_back;
+	/* What is reported as remaining is what is there now, not what was there when it failed. */
+	comparison_free(&result->later);
+	result->latest = &result->later;
+	comparison_make(run->kernel, run->scope, &result->later, &(struct error){ 0 });
 }
 
 /* Whether to go on; else *result says why not. */
@@ -304,6 +322,9 @@ void apply(struct kernel *kernel, const struct scope *scope, const struct apply_
 	*result = (struct apply_result){ .exit = EXIT_ERROR, .latest = &result->first };
 	if (comparison_make(kernel, scope, &result->first, &result->error) < 0 || !may_apply(&run))
 		return;
+	if (options->prepare && plan_ready_count(&result->first.plan) &&
+	    options->prepare(options->context, &result->first, &result->error) < 0)
+		return;
 	pass = converge(&run);
 	if (pass == PASS_INTERRUPTED)
 		error_set(&result->error, "interrupted", "interrupted by a signal");
@@ -311,6 +332,8 @@ void apply(struct kernel *kernel, const struct scope *scope, const struct apply_
 		apply_failed(&run);
 		return;
 	}
+	/* What a step that waits had to say is in the remaining steps. */
+	result->error = (struct error){ 0 };
 	result->changed = run.wrote;
 	result->exit = plan_in_sync(&result->latest->plan) ? EXIT_DONE : EXIT_DIFFERENT;
 }

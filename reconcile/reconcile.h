@@ -6,6 +6,8 @@
 #ifndef RECONCILE_RECONCILE_H
 #define RECONCILE_RECONCILE_H
 
+#include <jansson.h>
+
 #include "reconcile/error.h"
 #include "reconcile/kernel.h"
 #include "reconcile/plan.h"
@@ -25,14 +27,19 @@ enum exit_code {
 
 /* One look at the kernel beside what should be. */
 struct comparison {
+	bool made; /* false: the kernel could not be read, and the rest is empty */
 	struct state observed, desired;
 	struct plan plan;
 };
 
 struct apply_options {
 	bool allow_empty; /* the last live redirect may go */
-	/* Called before each step, and while one takes long; NULL for none. */
-	void (*progress)(void *context, const struct step *step);
+	/*
+	 * Called once, before the first write, with all that is known then: the
+	 * time to note how to undo it. -1 with *error: nothing is written. NULL
+	 * for none.
+	 */
+	int (*prepare)(void *context, const struct comparison *first, struct error *error);
 	void *context;
 	/* Set by a signal: stop and undo. NULL when there is none. */
 	const volatile int *interrupted;
@@ -58,6 +65,15 @@ void comparison_free(struct comparison *comparison);
 void apply(struct kernel *kernel, const struct scope *scope, const struct apply_options *options,
 	   struct apply_result *result);
 void apply_result_free(struct apply_result *result);
+
+/*
+ * Leads the router back to a state that state_to_json() noted, with the same
+ * planner and the same steps, and looks whether it is there. True when it is;
+ * else *error says what is in the way. The scope is that of the change which
+ * is undone.
+ */
+bool restore(struct kernel *kernel, const struct scope *scope, const json_t *before,
+	     struct error *error);
 
 /* How many redirects the observed table holds. */
 size_t live_redirect_count(const struct state *observed);

@@ -7,7 +7,7 @@ enum { FORMAT_VERSION = 1, ELEMENTS_SHOWN = 20 };
 
 static json_t *text_or_null(const char *text)
 {
-	return text ? json_string(text) : json_null();
+	return text ? text_json(text) : json_null();
 }
 
 static json_t *table_json(const struct step *step, bool wanted)
@@ -26,13 +26,14 @@ static json_t *side_json(const struct step *step, bool wanted)
 
 static json_t *step_json(const struct step *step)
 {
-	json_t *object = json_pack("{s:s,s:s,s:s,s:s,s:s}", "action", action_name(step->action),
-				   "drift", drift_name(step->drift), "kind", kind_name(step->kind),
-				   "object", step->object, "effect", effect_name(step->effect));
+	json_t *object =
+		json_pack("{s:s,s:s,s:s,s:o,s:s}", "action", action_name(step->action), "drift",
+			  drift_name(step->drift), "kind", kind_name(step->kind), "object",
+			  text_json(step->object), "effect", effect_name(step->effect));
 	json_t *redirects = json_array();
 
 	for (size_t i = 0; i < step->redirect_count; i++)
-		json_array_append_new(redirects, json_string(step->redirects[i]));
+		json_array_append_new(redirects, text_json(step->redirects[i]));
 	json_object_set_new(object, "gateway", text_or_null(step->gateway));
 	json_object_set_new(object, "redirects", redirects);
 	if (step->kind == KIND_NFT_ELEMENT)
@@ -41,7 +42,7 @@ static json_t *step_json(const struct step *step)
 	json_object_set_new(object, "after", side_json(step, true));
 	json_object_set_new(object, "why", text_or_null(step->why));
 	if (step->waits)
-		json_object_set_new(object, "waits", json_string(step->waits));
+		json_object_set_new(object, "waits", text_json(step->waits));
 	return object;
 }
 
@@ -72,10 +73,11 @@ static json_t *conflicts_json(const struct plan *plan)
 	for (size_t i = 0; plan && i < plan->conflict_count; i++) {
 		const struct conflict *item = &plan->conflicts[i];
 
-		json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:s,s:s}", "kind",
-						      kind_name(item->kind), "object", item->object,
-						      "found", item->found, "wanted", item->wanted,
-						      "hint", item->hint));
+		json_array_append_new(
+			list, json_pack("{s:s,s:o,s:o,s:o,s:o}", "kind", kind_name(item->kind),
+					"object", text_json(item->object), "found",
+					text_json(item->found), "wanted", text_json(item->wanted),
+					"hint", text_json(item->hint)));
 	}
 	return list;
 }
@@ -87,9 +89,10 @@ static json_t *warnings_json(const struct plan *plan)
 	for (size_t i = 0; plan && i < plan->warning_count; i++) {
 		const struct warning *item = &plan->warnings[i];
 
-		json_array_append_new(list, json_pack("{s:s,s:b,s:s,s:s}", "code", item->code,
-						      "fatal", item->fatal, "message",
-						      item->message, "hint", item->hint));
+		json_array_append_new(list,
+				      json_pack("{s:s,s:b,s:o,s:s}", "code", item->code, "fatal",
+						item->fatal, "message", text_json(item->message),
+						"hint", item->hint));
 	}
 	return list;
 }
@@ -102,9 +105,9 @@ static void add_faults(json_t *object, const struct faults *faults)
 		return;
 	list = json_array();
 	for (size_t i = 0; i < faults->count; i++)
-		json_array_append_new(list,
-				      json_pack("{s:s,s:s}", "pointer", faults->items[i].pointer,
-						"message", faults->items[i].message));
+		json_array_append_new(
+			list, json_pack("{s:o,s:o}", "pointer", text_json(faults->items[i].pointer),
+					"message", text_json(faults->items[i].message)));
 	json_object_set_new(object, "errors", list);
 }
 
@@ -114,12 +117,12 @@ static void add_error(json_t *object, const struct report *report)
 
 	if (report->error && *report->error->code)
 		json_object_set_new(object, "error",
-				    json_pack("{s:s,s:s}", "code", report->error->code, "message",
-					      report->error->message));
+				    json_pack("{s:s,s:o}", "code", report->error->code, "message",
+					      text_json(report->error->message)));
 	if (report->exit != EXIT_ROLLED_BACK && report->exit != EXIT_UNKNOWN_STATE)
 		return;
 	json_object_set_new(object, "failed_step",
-			    applied && *applied->failed_step ? json_string(applied->failed_step)
+			    applied && *applied->failed_step ? text_json(applied->failed_step)
 							     : json_null());
 	json_object_set_new(object, "rolled_back", json_boolean(applied && applied->rolled_back));
 }
@@ -127,11 +130,11 @@ static void add_error(json_t *object, const struct report *report)
 void report_json(const struct report *report, FILE *out)
 {
 	const struct plan *now = report->remaining ? report->remaining : report->plan;
-	json_t *object =
-		json_pack("{s:i,s:s,s:i,s:b,s:b,s:s}", "format_version", FORMAT_VERSION, "verb",
-			  report->verb, "exit", report->exit, "in_sync", now && plan_in_sync(now),
-			  "changed", report->applied && report->applied->changed, "effect",
-			  effect_name(report->plan ? report->plan->effect : EFFECT_NONE));
+	json_t *object = json_pack("{s:i,s:o,s:i,s:b,s:b,s:s}", "format_version", FORMAT_VERSION,
+				   "verb", text_json(report->verb), "exit", report->exit, "in_sync",
+				   now && plan_in_sync(now), "changed",
+				   report->applied && report->applied->changed, "effect",
+				   effect_name(report->plan ? report->plan->effect : EFFECT_NONE));
 
 	json_object_set_new(object, "summary", summary_json(report->plan));
 	json_object_set_new(object, "steps", steps_json(report->plan));

@@ -8,9 +8,26 @@
 
 #include "reconcile/report.h"
 
+json_t *text_json(const char *text)
+{
+	json_t *json = json_string(text);
+	struct arena arena = { 0 };
+	char *copy;
+
+	if (json)
+		return json;
+	copy = arena_strdup(&arena, text);
+	for (char *c = copy; *c; c++)
+		if (*c & 0x80)
+			*c = '?';
+	json = json_string(copy);
+	arena_free(&arena);
+	return json;
+}
+
 static void set_text(json_t *object, const char *key, const char *text)
 {
-	json_object_set_new(object, key, json_string(text));
+	json_object_set_new(object, key, text_json(text));
 }
 
 static void set_number(json_t *object, const char *key, json_int_t number)
@@ -139,7 +156,7 @@ static json_t *elements_json(const struct step *step, const struct element *elem
 
 	for (size_t i = 0; i < step->count && i < limit; i++)
 		json_array_append_new(
-			list, json_string(element_format(&arena, step->set->key, &elements[i])));
+			list, text_json(element_format(&arena, step->set->key, &elements[i])));
 	json_object_set_new(object, "elem", list);
 	arena_free(&arena);
 	return object;
@@ -204,7 +221,7 @@ static json_t *value_json(const struct stmt *stmt)
 	case 4:
 		return json_integer(stmt->number);
 	case SPAN_BYTES:
-		return json_string((const char *)stmt->bytes);
+		return text_json((const char *)stmt->bytes);
 	default:
 		return json_integer(stmt->bytes[0]);
 	}

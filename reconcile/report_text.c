@@ -59,6 +59,9 @@ static void print_meaning(struct printer *printer, const struct redirect *redire
 		now[effect]);
 	if (*redirect->description)
 		fprintf(printer->out, "    %s\n", redirect->description);
+	if (*redirect->gateway->description)
+		fprintf(printer->out, "    %s: %s\n", redirect->gateway->name,
+			redirect->gateway->description);
 }
 
 static bool is_leaving(const struct step *step)
@@ -228,7 +231,7 @@ static const char *counted(struct printer *printer, const struct plan *plan)
 static const char *summary_of_apply(struct printer *printer)
 {
 	const struct report *report = printer->report;
-	size_t remaining = report->remaining->step_count;
+	size_t remaining = report->remaining ? report->remaining->step_count : 0;
 
 	if (report->exit == EXIT_ROLLED_BACK)
 		return "The apply failed; the live state is as before.";
@@ -241,11 +244,13 @@ static const char *summary_of_apply(struct printer *printer)
 	if (!report->plan->step_count)
 		return "In sync: nothing to do.";
 	if (!remaining)
-		return arena_printf(&printer->arena, "Done: %zu steps applied; in sync.",
-				    report->plan->step_count);
-	return arena_printf(
-		&printer->arena, "%s %zu steps remain.",
-		report->applied->changed ? "Applied, but" : "Nothing could be done:", remaining);
+		return arena_printf(&printer->arena, "Done: %zu step%s applied; in sync.",
+				    report->plan->step_count,
+				    report->plan->step_count == 1 ? "" : "s");
+	return arena_printf(&printer->arena, "%s %zu step%s.",
+			    report->applied->changed ? "Applied; what remains:"
+						     : "Nothing could be done yet:",
+			    remaining, remaining == 1 ? "" : "s");
 }
 
 static const char *summary(struct printer *printer)
@@ -255,9 +260,9 @@ static const char *summary(struct printer *printer)
 	if (report->applied)
 		return summary_of_apply(printer);
 	if (report->plan->conflict_count)
-		return arena_printf(&printer->arena,
-				    "Conflict: %zu foreign objects are in the way.",
-				    report->plan->conflict_count);
+		return arena_printf(&printer->arena, "Conflict: %zu foreign object%s in the way.",
+				    report->plan->conflict_count,
+				    report->plan->conflict_count == 1 ? " is" : "s are");
 	if (!report->plan->step_count)
 		return "In sync: nothing to do.";
 	if (!strcmp(report->verb, "drift"))

@@ -17,7 +17,7 @@
 /*
  * What a change can touch: names, rp_filter, routes, rules, the nft table;
  * neither handles nor counters nor what only the observation knows. Elements
- * of sets that the plan does not touch are left out; of none when plan is
+ * of sets that the plan does not touch are left out; nothing is when plan is
  * NULL. The caller owns the value.
  */
 json_t *state_to_json(const struct state *state, const struct plan *plan);
