@@ -10,7 +10,7 @@ SYSCONFDIR ?= /etc
 BUILD     ?= build
 CC        ?= gcc
 
-LIBS      := jansson libmnl libnftnl
+LIBS      := jansson libmd libmnl libnftnl
 WARNINGS  := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 CPPFLAGS  += -I. -D_GNU_SOURCE -DVERSION='"$(VERSION)"'
 CFLAGS    ?= -O2 -g

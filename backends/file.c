@@ -83,13 +83,18 @@ static int temporary_write(const char *path, const char *text, size_t size)
 	return result;
 }
 
+int file_parents_make(const char *path, struct error *error)
+{
+	return parents_make(path) < 0 ? not_writable(path, error) : 0;
+}
+
 int file_replace(const char *path, const char *text, size_t size, struct error *error)
 {
 	char temporary[PATH_MAX];
 
 	snprintf(temporary, sizeof(temporary), "%s.new", path);
-	if (parents_make(path) < 0)
-		return not_writable(path, error);
+	if (file_parents_make(path, error) < 0)
+		return -1;
 	if (temporary_write(temporary, text, size) < 0 || rename(temporary, path) < 0) {
 		not_writable(path, error);
 		unlink(temporary);

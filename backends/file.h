@@ -14,6 +14,9 @@
  */
 int file_replace(const char *path, const char *text, size_t size, struct error *error);
 
+/* Makes the directories that lead to the path, 0755. 0, or -1 with error "not-writable". */
+int file_parents_make(const char *path, struct error *error);
+
 /* It may be gone already. 0, or -1 with error "not-writable". */
 int file_remove(const char *path, struct error *error);
 

@@ -70,7 +70,7 @@ static int live_observe(struct kernel *kernel, const struct scope *scope, struct
 	    rtnl_read_links(live->route, document, out, error) ||
 	    rtnl_read_next_hops(live->route, document, out, error) ||
 	    record_read(&out->arena, &record, error) ||
-	    rtnl_read_rp_filters(live->route, document, &record, out, error) ||
+	    rtnl_read_rp_filters(live->route, scope, &record, out, error) ||
 	    conntrack_read(live->netfilter, document, out, error) ||
 	    nft_read(live->netfilter, &out->arena, &out->nft, error))
 		return -1;

@@ -38,7 +38,8 @@ int netlink_open(int bus, struct netlink **out, struct error *error)
 
 	if (!nl)
 		return error_set(error, "no-memory", "netlink: out of memory");
-	nl->request = malloc(NETLINK_REQUEST_MAX);
+	/* Zeroed: what pads an attribute is sent, too. */
+	nl->request = calloc(1, NETLINK_REQUEST_MAX);
 	nl->answer = malloc(NETLINK_ANSWER_MAX);
 	nl->socket = mnl_socket_open2(bus, SOCK_CLOEXEC);
 	if (!nl->request || !nl->answer || !nl->socket ||
@@ -118,8 +119,11 @@ const char *netlink_reason(struct netlink *nl, int code)
 	return nl->reason;
 }
 
-/* One packet from the kernel, and from nobody else: its size, or a negative errno. */
-static ssize_t receive(struct netlink *nl)
+/*
+ * One packet from the kernel, and from nobody else: its size, or a negative
+ * errno. A notice is one that went to a multicast group.
+ */
+static ssize_t receive(struct netlink *nl, bool *is_notice)
 {
 	struct sockaddr_nl from = { 0 };
 	struct iovec vector = { .iov_base = nl->answer, .iov_len = NETLINK_ANSWER_MAX };
@@ -135,6 +139,7 @@ static ssize_t receive(struct netlink *nl)
 	} while (size < 0 ? errno == EINTR : from.nl_pid != 0);
 	if (size < 0)
 		return errno == EAGAIN ? -ETIMEDOUT : -errno;
+	*is_notice = from.nl_groups != 0;
 	return packet.msg_flags & MSG_TRUNC ? -EMSGSIZE : size;
 }
 
@@ -168,10 +173,11 @@ static int answer_read(struct netlink *nl, struct answer *answer, bool is_dump)
 {
 	while (!answer->complete) {
 		const struct nlmsghdr *message = (const struct nlmsghdr *)nl->answer;
-		ssize_t size = receive(nl);
+		bool is_notice = false;
+		ssize_t size = receive(nl, &is_notice);
 		int left = (int)size;
 
-		if (size == -ENOBUFS && is_dump) {
+		if (is_notice || (size == -ENOBUFS && is_dump)) {
 			answer->interrupted = true;
 			continue;
 		}
@@ -213,6 +219,18 @@ int netlink_dump(struct netlink *nl, struct nlmsghdr *request, const struct netl
 		usleep((useconds_t)attempt * 1000);
 	}
 	return -EINTR;
+}
+
+int netlink_watch(struct netlink *nl, int group)
+{
+	return mnl_socket_setsockopt(nl->socket, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) < 0
+		       ? -errno
+		       : 0;
+}
+
+void netlink_unwatch(struct netlink *nl, int group)
+{
+	mnl_socket_setsockopt(nl->socket, NETLINK_DROP_MEMBERSHIP, &group, sizeof(group));
 }
 
 int netlink_request(struct netlink *nl, struct nlmsghdr *request,

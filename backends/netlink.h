@@ -66,6 +66,14 @@ struct netlink_reader {
 int netlink_dump(struct netlink *nl, struct nlmsghdr *request, const struct netlink_reader *reader);
 
 /*
+ * Joins and leaves a multicast group (RTNLGRP_*). In between, a notification
+ * that arrives during a dump counts as an interruption, for those kinds of
+ * dump whose changes the kernel does not flag. 0 or a negative errno.
+ */
+int netlink_watch(struct netlink *nl, int group);
+void netlink_unwatch(struct netlink *nl, int group);
+
+/*
  * Sends one request and waits for its acknowledgement; reader (may be NULL)
  * gets the answer before that. 0 or a negative errno: see netlink_is_lost().
  */

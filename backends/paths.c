@@ -64,6 +64,11 @@ const char *paths_resolve(const char *path, char *buffer)
 	return buffer;
 }
 
+void paths_lib(char *buffer)
+{
+	snprintf(buffer, PATHS_MAX, "/var/lib/detour%s%s", entered[0] ? "/" : "", entered);
+}
+
 int paths_run(char *buffer, struct error *error)
 {
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), code;

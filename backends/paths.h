@@ -23,6 +23,9 @@ int paths_enter(const char *name, struct error *error);
  */
 const char *paths_resolve(const char *path, char *buffer);
 
+/* What outlives a boot: /var/lib/detour, or /var/lib/detour/NAME, in PATHS_MAX bytes. */
+void paths_lib(char *buffer);
+
 /* /run/detour/COOKIE, by SO_NETNS_COOKIE (kernel 5.14), in PATHS_MAX bytes. 0, or -1 with *error.
  */
 int paths_run(char *buffer, struct error *error);

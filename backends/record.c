@@ -1,28 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "backends/record.h"
 
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <jansson.h>
 
 #include "backends/file.h"
+#include "backends/host.h"
 #include "backends/paths.h"
-
-enum { BOOT_ID_SIZE = 37 };
-
-/* "" when the kernel does not say: then every record is of this boot. */
-static void boot_id_read(char *text)
-{
-	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-	ssize_t size = fd < 0 ? 0 : read(fd, text, BOOT_ID_SIZE - 1);
-
-	text[size > 0 ? size : 0] = '\0';
-	if (fd >= 0)
-		close(fd);
-}
 
 static int record_path(char *path, struct error *error)
 {
@@ -35,9 +21,9 @@ static int record_path(char *path, struct error *error)
 static bool is_of_this_boot(const json_t *root)
 {
 	const char *recorded = json_string_value(json_object_get(root, "boot_id"));
-	char boot_id[BOOT_ID_SIZE];
+	char boot_id[64];
 
-	boot_id_read(boot_id);
+	host_boot_id(boot_id);
 	return recorded && !strcmp(recorded, boot_id) &&
 	       json_integer_value(json_object_get(root, "version")) == 1;
 }
@@ -58,14 +44,14 @@ static json_t *interfaces_load(const char *path)
 
 static int interfaces_save(const char *path, json_t *interfaces, struct error *error)
 {
-	char boot_id[BOOT_ID_SIZE];
+	char boot_id[64];
 	json_t *root;
 	char *text;
 	int result;
 
 	if (json_object_size(interfaces) == 0)
 		return file_remove(path, error);
-	boot_id_read(boot_id);
+	host_boot_id(boot_id);
 	root = json_pack("{s:i, s:s, s:O}", "version", 1, "boot_id", boot_id, "interfaces",
 			 interfaces);
 	text = json_dumps(root, JSON_INDENT(2) | JSON_SORT_KEYS);

@@ -33,9 +33,9 @@ bool tables_contain(const struct tables *tables, uint32_t id);
 uint8_t rtnl_family(enum family family);
 
 /*
- * netlink_dump() until two dumps in a row have the same digest: IPv4 routes and
- * rules are dumped by position, and a deletion meanwhile hides a live object
- * without NLM_F_DUMP_INTR. The reader computes *digest, over what it keeps,
+ * netlink_dump() until two dumps in a row have the same digest: a change during
+ * a dump of IPv4 routes or of rules can hide a live object, and the kernel does
+ * not flag it (NLM_F_DUMP_INTR). The reader computes *digest, over what it keeps,
  * with digest_add(); its begin() resets it to 0.
  */
 int rtnl_dump_settled(struct netlink *nl, struct nlmsghdr *request,
@@ -87,10 +87,11 @@ int rtnl_read_next_hops(struct netlink *nl, const struct document *document, str
 
 /*
  * rtnl_rp_filter.c: `all`, `default` and the gateways' interfaces; every
- * interface when a gateway turns rp_filter off or when something is recorded.
+ * interface when a gateway turns rp_filter off, when something is recorded,
+ * or when the scope asks for it.
  */
-int rtnl_read_rp_filters(struct netlink *nl, const struct document *document,
-			 const struct record *record, struct state *out, struct error *error);
+int rtnl_read_rp_filters(struct netlink *nl, const struct scope *scope, const struct record *record,
+			 struct state *out, struct error *error);
 /* Records before it writes, see record.h. A missing interface is OUTCOME_WAITS. */
 int rtnl_write_rp_filter(struct netlink *nl, const struct step *step, struct error *error);
 

@@ -94,8 +94,9 @@ static void conf_store(const struct conf_reading *reading, const char *name, int
 		ARENA_PUSH(&out->arena, out->rp_filters, out->rp_filter_count, out->rp_filter_room);
 	*filter =
 		(struct rp_filter){ .interface = arena_strdup(&out->arena, name), .value = value };
-	if (entry && entry->ours == value) {
-		filter->recorded = true;
+	if (entry) {
+		filter->recorded = entry->ours == value;
+		filter->overridden = !filter->recorded && entry->before != value;
 		filter->before = entry->before;
 	}
 }
@@ -146,16 +147,18 @@ static int confs_read_few(struct netlink *nl, const struct document *document,
 	return 0;
 }
 
-static bool needs_every_interface(const struct document *document, const struct record *record)
+static bool needs_every_interface(const struct scope *scope, const struct record *record)
 {
+	const struct document *document = scope->document;
+
 	for (size_t i = 0; i < document->gateway_count; i++)
 		if (document->gateways[i].rp_filter == RP_FILTER_OFF)
 			return true;
-	return record->count > 0;
+	return scope->every_rp_filter || record->count > 0;
 }
 
-int rtnl_read_rp_filters(struct netlink *nl, const struct document *document,
-			 const struct record *record, struct state *out, struct error *error)
+int rtnl_read_rp_filters(struct netlink *nl, const struct scope *scope, const struct record *record,
+			 struct state *out, struct error *error)
 {
 	struct conf_reading reading = { .record = record,
 					.out = out,
@@ -165,8 +168,8 @@ int rtnl_read_rp_filters(struct netlink *nl, const struct document *document,
 					 .context = &reading };
 	int code;
 
-	if (!needs_every_interface(document, record))
-		return confs_read_few(nl, document, &reading, error);
+	if (!needs_every_interface(scope, record))
+		return confs_read_few(nl, scope->document, &reading, error);
 	code = netlink_dump(nl, conf_request(nl), &reader);
 	return code ? rtnl_unreadable(nl, code, "rp_filter of all interfaces", error) : 0;
 }
@@ -229,16 +232,15 @@ static int value_write(struct netlink *nl, const struct conf *conf, const struct
 }
 
 /*
- * The live value may be of our own earlier writing. Then what stood there
- * before that is what is to be restored one day, and writing just that value
- * is the restoration.
+ * What stood there before our very first write is what is to be restored one
+ * day, whoever wrote since, and writing just that value is the restoration.
  */
 static int value_write_recorded(struct netlink *nl, const struct conf *live,
 				const struct rp_filter *wanted, const struct record *record,
 				struct error *error)
 {
 	const struct record_entry *entry = record_find(record, wanted->interface);
-	int before = entry && entry->ours == live->value ? entry->before : live->value, outcome;
+	int before = entry ? entry->before : live->value, outcome;
 
 	if (wanted->value != before && record_note(wanted->interface, before, wanted->value, error))
 		return -1;

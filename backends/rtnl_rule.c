@@ -4,6 +4,11 @@
  * agrees in the fields given, and accepts twins that differ in protocol only.
  * So every field is sent, and a rule that has more than the fields of struct
  * rule is kept as the kernel showed it and deleted by that.
+ *
+ * A dump of more than one packet resumes by position. When a rule before that
+ * position is deleted meanwhile, the one at it is left out, in silence, and at
+ * the same place in the next dump, if the same rule comes and goes. So
+ * notifications are watched: one that falls into a dump makes it void.
  */
 #include "backends/rtnl.h"
 
@@ -143,12 +148,16 @@ static int rules_read(struct netlink *nl, struct rule_reading *reading, struct e
 					 .context = reading };
 	struct nlmsghdr *request = netlink_message(nl, RTM_GETRULE, 0);
 	struct fib_rule_hdr *header = mnl_nlmsg_put_extra_header(request, sizeof(*header));
+	int group = reading->family == FAMILY_IPV4 ? RTNLGRP_IPV4_RULE : RTNLGRP_IPV6_RULE;
 	char what[64];
 	int code;
 
 	header->family = rtnl_family(reading->family);
 	reading->start = reading->out->rule_count;
-	code = rtnl_dump_settled(nl, request, &reader, &reading->digest);
+	code = netlink_watch(nl, group);
+	if (!code)
+		code = rtnl_dump_settled(nl, request, &reader, &reading->digest);
+	netlink_unwatch(nl, group);
 	if (code == 0 || code == -EAFNOSUPPORT)
 		return 0;
 	snprintf(what, sizeof(what), "%s policy rules", family_name(reading->family));

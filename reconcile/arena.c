@@ -77,6 +77,25 @@ char *arena_strdup(struct arena *arena, const char *text)
 	return memcpy(arena_alloc(arena, size), text, size);
 }
 
+const char *arena_printable(struct arena *arena, const char *text)
+{
+	size_t controls = 0;
+	char *copy, *to;
+
+	for (const char *c = text; *c; c++)
+		controls += (unsigned char)*c < ' ' || *c == 0x7f;
+	if (!controls)
+		return text;
+	copy = to = arena_alloc(arena, strlen(text) + 3 * controls + 1);
+	for (const char *c = text; *c; c++) {
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			to += sprintf(to, "\\x%02x", (unsigned char)*c);
+		else
+			*to++ = *c;
+	}
+	return copy;
+}
+
 void *arena_grow(struct arena *arena, void *items, size_t count, size_t *room, size_t size)
 {
 	void *grown;

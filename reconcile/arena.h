@@ -22,6 +22,9 @@ char *arena_printf(struct arena *arena, const char *format, ...)
 
 char *arena_strdup(struct arena *arena, const char *text);
 
+/* The text itself, or a copy whose control characters read \xNN: names come from strangers. */
+const char *arena_printable(struct arena *arena, const char *text);
+
 /*
  * Room for one more item at the end of an array that grows by doubling:
  *     struct route *route = ARENA_PUSH(arena, routes, route_count, route_room);

@@ -77,15 +77,27 @@ static bool restores(const struct rp_filter *live, const struct rp_filter *wante
 	return live && live->recorded && live->before == wanted->value;
 }
 
+/* The kernel goes by the greater value; one that is not there yet will be what makes a step. */
+static bool is_strict(const struct diff *diff, const struct rp_filter *live)
+{
+	const struct rp_filter *all = state_rp_filter(diff->observed, "all");
+	int value = all ? all->value : 0;
+
+	if (!live)
+		return true;
+	return (live->value > value ? live->value : value) == 1;
+}
+
 static void rp_filter_step(struct diff *diff, const struct rp_filter *live,
 			   const struct rp_filter *wanted)
 {
 	const struct gateway *gateway = gateway_on(diff, wanted->interface);
 	bool restoring = restores(live, wanted);
 	/* An IPv4 answer that a strict interface drops; other interfaces only keep their value. */
-	enum effect effect = gateway && !restoring && gateway->has_address[FAMILY_IPV4]
-				     ? EFFECT_OUTAGE
-				     : EFFECT_NONE;
+	enum effect effect =
+		gateway && !restoring && gateway->has_address[FAMILY_IPV4] && is_strict(diff, live)
+			? EFFECT_OUTAGE
+			: EFFECT_NONE;
 	struct step *step =
 		diff_step(diff, KIND_RP_FILTER, live ? ACTION_UPDATE : ACTION_CREATE, effect);
 
@@ -109,12 +121,18 @@ static void rp_filter_step(struct diff *diff, const struct rp_filter *live,
 	diff_concerns_gateway(diff, step, gateway);
 }
 
-/* The interfaces take over what `all` did before `all` goes to 0, gateways follow. */
+/*
+ * The interfaces take over what `all` did before `all` goes to 0, gateways
+ * follow. `default` comes before them all: the kernel passes it on to
+ * interfaces that nobody has written to.
+ */
 static int rp_filter_rank(const struct rp_filter *filter)
 {
+	if (!strcmp(filter->interface, "default"))
+		return 0;
 	if (!strcmp(filter->interface, "all"))
-		return 1;
-	return filter->value == 0 ? 2 : 0;
+		return 2;
+	return filter->value == 0 ? 3 : 1;
 }
 
 static void rp_filters_ranked(struct diff *diff, bool restoring, int rank)
@@ -132,16 +150,16 @@ static void rp_filters_ranked(struct diff *diff, bool restoring, int rank)
 
 void diff_rp_filters_set(struct diff *diff)
 {
-	for (int rank = 0; rank <= 2; rank++)
+	for (int rank = 0; rank <= 3; rank++)
 		rp_filters_ranked(diff, false, rank);
 }
 
 /* `all` first, so that no interface is weaker in between than it was or will be. */
 void diff_rp_filters_restore(struct diff *diff)
 {
-	static const int ranks[] = { 1, 0, 2 };
+	static const int ranks[] = { 2, 0, 1, 3 };
 
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < 4; i++)
 		rp_filters_ranked(diff, true, ranks[i]);
 }
 
@@ -258,7 +276,7 @@ static void rule_step(struct diff *diff, const struct rule *before, const struct
 
 	if (after && gateway)
 		effect = rule->action == RULE_LOOKUP ? effect_of_loss(diff, gateway)
-						     : EFFECT_EXPOSED;
+						     : effect_of_exposure(diff, gateway);
 	step = diff_step(diff, KIND_RULE, after ? ACTION_CREATE : ACTION_DELETE, effect);
 	step->before = before;
 	step->after = after;
@@ -295,17 +313,24 @@ static bool rule_is_twin(const struct state *state, size_t index)
 }
 
 /* The refusal first: what it refuses has its lookup until the end. */
-void diff_rules_delete(struct diff *diff)
+static void rules_delete(struct diff *diff, bool has_more)
 {
 	size_t i = diff->observed->rule_count;
 
 	while (i-- > 0) {
 		const struct rule *rule = &diff->observed->rules[i];
 
-		if (rule->protocol == PROTOCOL_DETOUR &&
+		if (rule->protocol == PROTOCOL_DETOUR && rule->has_more == has_more &&
 		    (!rule_in(diff->desired, rule) || rule_is_twin(diff->observed, i)))
 			rule_step(diff, rule, NULL);
 	}
+}
+
+/* The kernel deletes the first rule that has all that is named: those with more go first. */
+void diff_rules_delete(struct diff *diff)
+{
+	rules_delete(diff, true);
+	rules_delete(diff, false);
 }
 
 /* --- marks --------------------------------------------------------------- */

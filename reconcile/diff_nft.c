@@ -46,12 +46,18 @@ const char *comment_subject(struct arena *arena, const char *comment)
 /* "redirect_rdp", "clients4_rdp": the redirect whose object this is, or NULL. */
 static const char *redirect_of_name(const char *name)
 {
-	const char *underscore = strchr(name, '_');
+	static const char *const prefixes[] = {
+		"redirect_",        "mark_",
+		"interfaces_",      "services_",
+		"clients4_",        "clients6_",
+		"clients-except4_", "clients-except6_",
+		"servers-except4_", "servers-except6_",
+	};
 
-	if (!underscore || !strncmp(name, "shared", 6) || !strncmp(name, "by-", 3) ||
-	    !strcmp(name, "gateway_interfaces"))
-		return NULL;
-	return underscore + 1;
+	for (size_t i = 0; i < sizeof(prefixes) / sizeof(*prefixes); i++)
+		if (!strncmp(name, prefixes[i], strlen(prefixes[i])))
+			return name + strlen(prefixes[i]);
+	return NULL;
 }
 
 static void concerns_name(struct diff *diff, struct step *step, const char *name)
@@ -66,13 +72,9 @@ static void concerns_name(struct diff *diff, struct step *step, const char *name
 
 static void table_step(struct diff *diff, enum action action, const char *why)
 {
-	enum effect effect = EFFECT_NONE;
-	struct step *step;
+	struct step *step = diff_step(diff, KIND_NFT_TABLE, action,
+				      action == ACTION_DELETE ? EFFECT_NONE : EFFECT_LEAK);
 
-	for (size_t i = 0; i < diff->document->redirect_count; i++)
-		if (diff->document->redirects[i].enabled && action != ACTION_DELETE)
-			effect = EFFECT_LEAK;
-	step = diff_step(diff, KIND_NFT_TABLE, action, effect);
 	step->object = "inet " NFT_TABLE;
 	step->why = why;
 	diff_concerns_all(diff, step);
@@ -98,7 +100,7 @@ static void chain_step(struct diff *diff, enum action action, const struct nft_c
 static void set_step(struct diff *diff, enum action action, const struct nft_set *set)
 {
 	enum drift drift = action == ACTION_CREATE ? DRIFT_MISSING : DRIFT_EXTRA;
-	struct step *step = diff_step(diff, KIND_NFT_SET, action, effect_of_set(set, drift));
+	struct step *step = diff_step(diff, KIND_NFT_SET, action, effect_of_set(diff, set, drift));
 
 	if (action == ACTION_CREATE)
 		step->after = set;
@@ -163,7 +165,8 @@ static void elements_step(struct diff *diff, const struct nft_set *set, enum act
 
 	if (!changes->count)
 		return;
-	step = diff_step(diff, KIND_NFT_ELEMENT, action, effect_of_element(set, drift));
+	step = diff_step(diff, KIND_NFT_ELEMENT, action,
+			 effect_of_elements(diff, set, drift, first, changes->count));
 	step->before = action == ACTION_CREATE ? NULL : changes->before;
 	step->after = action == ACTION_DELETE ? NULL : changes->after;
 	step->count = changes->count;

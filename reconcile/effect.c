@@ -8,13 +8,20 @@
 
 #include <string.h>
 
+/* Whether the rule's comment is our word and then that name. Others may write half of it. */
+static bool is_about(const struct nft_rule *rule, const char *name)
+{
+	const char *space = strchr(rule->comment, ' ');
+
+	return space && !strcmp(space + 1, name);
+}
+
 static const struct nft_rule *find_guard(const struct nft_table *table, const char *gateway)
 {
 	const struct nft_chain *chain = nft_chain_find(table, "forward");
 
 	for (size_t i = 0; chain && i < chain->rule_count; i++)
-		if (chain->rules[i].role == ROLE_GUARD &&
-		    !strcmp(strchr(chain->rules[i].comment, ' ') + 1, gateway))
+		if (chain->rules[i].role == ROLE_GUARD && is_about(&chain->rules[i], gateway))
 			return &chain->rules[i];
 	return NULL;
 }
@@ -72,11 +79,21 @@ static bool is_served_in_all(const struct diff *diff, const struct gateway *gate
 	return true;
 }
 
-enum effect effect_of_loss(const struct diff *diff, const struct gateway *gateway)
+static enum effect effect_of_straying(const struct diff *diff, const struct gateway *gateway)
 {
-	if (!has_redirects(diff, gateway) || is_served_in_all(diff, gateway))
+	if (!has_redirects(diff, gateway))
 		return EFFECT_NONE;
 	return is_guarded(diff, gateway) ? EFFECT_OUTAGE : EFFECT_LEAK;
+}
+
+enum effect effect_of_loss(const struct diff *diff, const struct gateway *gateway)
+{
+	return is_served_in_all(diff, gateway) ? EFFECT_NONE : effect_of_straying(diff, gateway);
+}
+
+enum effect effect_of_exposure(const struct diff *diff, const struct gateway *gateway)
+{
+	return has_redirects(diff, gateway) ? EFFECT_EXPOSED : EFFECT_NONE;
 }
 
 static bool is_exception(const struct nft_set *set)
@@ -84,18 +101,43 @@ static bool is_exception(const struct nft_set *set)
 	return strstr(set->name, "-except") != NULL;
 }
 
-enum effect effect_of_element(const struct nft_set *set, enum drift drift)
+static bool is_clients_interface(const struct diff *diff, const struct element *element)
+{
+	struct span span = element->span;
+	const struct spans spans = { &span, 1, 1 };
+
+	for (size_t i = 0; i < diff->document->redirect_count; i++)
+		if (diff->document->redirects[i].enabled &&
+		    spans_intersect(&diff->document->redirects[i].interface_spans, &spans))
+			return true;
+	return false;
+}
+
+/* What comes from a gateway is never sent to one. */
+static enum effect effect_of_gateway_interfaces(const struct diff *diff, enum drift drift,
+						const struct element *elements, size_t count)
+{
+	if (drift == DRIFT_MISSING)
+		return EFFECT_OUTAGE;
+	for (size_t i = 0; i < count; i++)
+		if (is_clients_interface(diff, &elements[i]))
+			return EFFECT_LEAK;
+	return EFFECT_NONE;
+}
+
+enum effect effect_of_elements(const struct diff *diff, const struct nft_set *set, enum drift drift,
+			       const struct element *elements, size_t count)
 {
 	if (!strcmp(set->name, "gateway_interfaces"))
-		return drift == DRIFT_MISSING ? EFFECT_OUTAGE : EFFECT_LEAK;
+		return effect_of_gateway_interfaces(diff, drift, elements, count);
 	if (is_exception(set))
 		return drift == DRIFT_EXTRA ? EFFECT_LEAK : EFFECT_NONE;
 	return drift == DRIFT_EXTRA ? EFFECT_NONE : EFFECT_LEAK;
 }
 
-enum effect effect_of_set(const struct nft_set *set, enum drift drift)
+enum effect effect_of_set(const struct diff *diff, const struct nft_set *set, enum drift drift)
 {
-	return drift == DRIFT_EXTRA ? EFFECT_NONE : effect_of_element(set, drift);
+	return drift == DRIFT_EXTRA ? EFFECT_NONE : effect_of_elements(diff, set, drift, NULL, 0);
 }
 
 enum effect effect_of_chain(const struct nft_chain *chain, enum drift drift)
@@ -106,24 +148,37 @@ enum effect effect_of_chain(const struct nft_chain *chain, enum drift drift)
 	return chain->hook == HOOK_FORWARD ? EFFECT_EXPOSED : EFFECT_LEAK;
 }
 
-static enum effect effect_of_gateway_rule(const struct diff *diff, const struct nft_rule *rule)
+static const struct gateway *gateway_of_rule(const struct diff *diff, const struct nft_rule *rule)
 {
-	const char *name = strchr(rule->comment, ' ') + 1;
-
 	for (size_t i = 0; i < diff->document->gateway_count; i++)
-		if (!strcmp(diff->document->gateways[i].name, name))
-			return effect_of_loss(diff, &diff->document->gateways[i]);
-	return EFFECT_NONE;
+		if (is_about(rule, diff->document->gateways[i].name))
+			return &diff->document->gateways[i];
+	return NULL;
 }
 
-static enum effect effect_of_lacking(const struct diff *diff, const struct nft_rule *rule)
+static enum effect effect_of_gateway_rule(const struct diff *diff, const struct nft_rule *rule,
+					  enum drift drift)
+{
+	const struct gateway *gateway = gateway_of_rule(diff, rule);
+
+	if (!gateway)
+		return EFFECT_NONE;
+	if (rule->role == ROLE_GUARD)
+		return effect_of_exposure(diff, gateway);
+	/* There is a conversion, but it misses the packets that are marked behind it. */
+	return drift == DRIFT_MISSING ? effect_of_loss(diff, gateway)
+				      : effect_of_straying(diff, gateway);
+}
+
+static enum effect effect_of_lacking(const struct diff *diff, const struct nft_rule *rule,
+				     enum drift drift)
 {
 	switch (rule->role) {
 	case ROLE_CONVERT:
-		return effect_of_gateway_rule(diff, rule);
+	case ROLE_GUARD:
+		return effect_of_gateway_rule(diff, rule, drift);
 	/* A session that is left alone goes on unaudited when conntrack loses it. */
 	case ROLE_KEEP:
-	case ROLE_GUARD:
 		return EFFECT_EXPOSED;
 	case ROLE_CLEAR:
 	case ROLE_PASS:
@@ -153,7 +208,7 @@ enum effect effect_of_rule(const struct diff *diff, const char *chain, const str
 			   enum drift drift)
 {
 	if (drift != DRIFT_EXTRA)
-		return effect_of_lacking(diff, rule);
+		return effect_of_lacking(diff, rule, drift);
 	if (!nft_chain_find(&diff->desired->nft, chain))
 		return EFFECT_NONE;
 	if (rule->role == ROLE_KEEP)

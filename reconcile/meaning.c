@@ -81,15 +81,16 @@ static const char *except(struct arena *arena, const struct redirect *redirect)
 			    servers);
 }
 
-const char *meaning_of_redirect(struct arena *arena, const struct redirect *redirect)
+const char *meaning_of_redirect(struct arena *arena, const struct redirect *redirect,
+				const char *verb)
 {
 	const char *from = "";
 
 	if (!redirect->any_client)
 		from = arena_printf(arena, " (%s)",
 				    networks(arena, redirect->clients.networks, redirect));
-	return arena_printf(arena, "%s: %s %s from %s%s will go through %s%s", redirect->name,
+	return arena_printf(arena, "%s: %s %s from %s%s %s through %s%s", redirect->name,
 			    networks(arena, redirect->servers.networks, redirect),
-			    services(arena, redirect), interfaces(arena, redirect), from,
+			    services(arena, redirect), interfaces(arena, redirect), from, verb,
 			    redirect->gateway->name, except(arena, redirect));
 }

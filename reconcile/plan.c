@@ -44,6 +44,14 @@ const char *effect_name(enum effect effect)
 	return names[effect];
 }
 
+static bool selects_traffic(const struct document *document)
+{
+	for (size_t i = 0; i < document->redirect_count; i++)
+		if (document->redirects[i].enabled)
+			return true;
+	return false;
+}
+
 struct step *diff_step(struct diff *diff, enum kind kind, enum action action, enum effect effect)
 {
 	static const enum drift drifts[] = {
@@ -56,6 +64,8 @@ struct step *diff_step(struct diff *diff, enum kind kind, enum action action, en
 	struct step *step =
 		ARENA_PUSH(&plan->arena, plan->steps, plan->step_count, plan->step_room);
 
+	if (!selects_traffic(diff->document))
+		effect = EFFECT_NONE;
 	*step = (struct step){
 		.kind = kind,
 		.action = action,
@@ -124,6 +134,20 @@ const struct gateway *document_gateway_of_mark(const struct document *document,
 	return NULL;
 }
 
+/* Comments, interfaces and names that others chose may hold what a terminal obeys. */
+static void make_printable(struct plan *plan)
+{
+	for (size_t i = 0; i < plan->step_count; i++)
+		plan->steps[i].object = arena_printable(&plan->arena, plan->steps[i].object);
+	for (size_t i = 0; i < plan->conflict_count; i++) {
+		struct conflict *conflict = &plan->conflicts[i];
+
+		conflict->object = arena_printable(&plan->arena, conflict->object);
+		conflict->found = arena_printable(&plan->arena, conflict->found);
+		conflict->hint = arena_printable(&plan->arena, conflict->hint);
+	}
+}
+
 void plan_build(const struct document *document, const struct state *desired,
 		const struct state *observed, struct plan *plan)
 {
@@ -143,6 +167,7 @@ void plan_build(const struct document *document, const struct state *desired,
 	diff_routes_delete(&diff);
 	diff_rp_filters_restore(&diff);
 	diff_names_delete(&diff);
+	make_printable(plan);
 }
 
 void plan_free(struct plan *plan)

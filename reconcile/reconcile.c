@@ -21,6 +21,7 @@ enum pass {
 	PASS_AGAIN,       /* observe again: the ruleset changed, or has to be read anew */
 	PASS_FAILED,      /* *error says what; some steps may be done */
 	PASS_INTERRUPTED, /* by a signal */
+	PASS_STALE,       /* what there is to do is not what was asked for */
 };
 
 struct run {
@@ -192,28 +193,49 @@ static enum pass conflict_appeared(struct run *run)
 	return PASS_FAILED;
 }
 
+static bool accepts(const struct run *run)
+{
+	const struct apply_options *options = run->options;
+
+	return !options->accept ||
+	       options->accept(options->context, run->result->latest, run->wrote);
+}
+
+/* Whether another run over the steps is called for: PASS_AGAIN, else how it ended. */
+static enum pass judge(struct run *run)
+{
+	if (!plan_ready_count(&run->result->latest->plan))
+		return PASS_DONE;
+	if (run->result->latest->plan.conflict_count)
+		return conflict_appeared(run);
+	if (accepts(run))
+		return PASS_AGAIN;
+	error_set(&run->result->error, "stale",
+		  "the live state changed while the plan was applied; plan again");
+	return PASS_STALE;
+}
+
 static enum pass converge(struct run *run)
 {
 	size_t ready_before = SIZE_MAX;
 
 	for (int round = 0; round < MAX_ROUNDS; round++) {
-		const struct plan *plan = &run->result->latest->plan;
-		size_t ready = plan_ready_count(plan);
-		enum pass pass;
+		size_t ready = plan_ready_count(&run->result->latest->plan);
+		enum pass pass = judge(run);
+		bool stuck;
 
-		if (!ready)
-			return PASS_DONE;
-		if (plan->conflict_count)
-			return conflict_appeared(run);
+		if (pass != PASS_AGAIN)
+			return pass;
 		pass = pass_run(run, run->result->latest);
 		if (pass == PASS_FAILED || pass == PASS_INTERRUPTED)
 			return pass;
-		/* The kernel itself says "not yet", round after round: that remains. */
-		if (pass == PASS_DONE && ready == ready_before)
-			return PASS_DONE;
+		stuck = pass == PASS_DONE && ready == ready_before;
 		ready_before = pass == PASS_DONE ? ready : SIZE_MAX;
 		if (look_again(run) < 0)
 			return PASS_FAILED;
+		/* The kernel itself says "not yet", round after round: that remains. */
+		if (stuck && plan_ready_count(&run->result->latest->plan) == ready)
+			return PASS_DONE;
 	}
 	error_set(&run->result->error, "not-at-rest",
 		  "the ruleset changed during each of %d attempts; run it again when the other "
@@ -251,9 +273,11 @@ bool restore(struct kernel *kernel, const struct scope *scope, const json_t *bef
 	/* What undoes a change is not interrupted by what interrupted the change. */
 	struct apply_options patient = { 0 };
 	struct apply_result result = { 0 };
-	struct run run = { kernel, scope, &patient, &result, false };
+	struct scope wide = *scope;
+	struct run run = { kernel, &wide, &patient, &result, false };
 	enum pass pass = PASS_AGAIN;
 
+	wide.every_rp_filter = true;
 	for (int round = 0; round < MAX_ROUNDS && pass == PASS_AGAIN; round++)
 		pass = restore_round(&run, before);
 	*error = result.error;
@@ -263,14 +287,14 @@ bool restore(struct kernel *kernel, const struct scope *scope, const json_t *bef
 	return pass == PASS_DONE;
 }
 
-static void apply_failed(struct run *run)
+static void apply_failed(struct run *run, enum pass pass)
 {
 	struct apply_result *result = run->result;
 	struct error obstacle;
 	json_t *before;
 
 	if (!run->wrote) {
-		result->exit = EXIT_ERROR;
+		result->exit = pass == PASS_STALE ? EXIT_STALE : EXIT_ERROR;
 		return;
 	}
 	before = state_to_json(&result->first.observed, &result->first.plan);
@@ -296,6 +320,12 @@ static bool may_apply(const struct run *run)
 	struct apply_result *result = run->result;
 	const struct comparison *first = &result->first;
 
+	if (!accepts(run)) {
+		result->exit = EXIT_STALE;
+		error_set(&result->error, "stale",
+			  "the live state is no longer the one planned against; plan again");
+		return false;
+	}
 	if (first->plan.conflict_count) {
 		result->exit = EXIT_CONFLICT;
 		return false;
@@ -329,7 +359,7 @@ void apply(struct kernel *kernel, const struct scope *scope, const struct apply_
 	if (pass == PASS_INTERRUPTED)
 		error_set(&result->error, "interrupted", "interrupted by a signal");
 	if (pass != PASS_DONE) {
-		apply_failed(&run);
+		apply_failed(&run, pass);
 		return;
 	}
 	/* What a step that waits had to say is in the remaining steps. */

@@ -35,6 +35,12 @@ struct comparison {
 struct apply_options {
 	bool allow_empty; /* the last live redirect may go */
 	/*
+	 * Whether these differences are those that were asked for; called for
+	 * each look, with whether something has been written since the first.
+	 * NULL: any are.
+	 */
+	bool (*accept)(void *context, const struct comparison *look, bool wrote);
+	/*
 	 * Called once, before the first write, with all that is known then: the
 	 * time to note how to undo it. -1 with *error: nothing is written. NULL
 	 * for none.

@@ -42,11 +42,18 @@ void report_errors(const struct report *report, FILE *out);
  * `limit` elements are listed. The caller owns the value. */
 json_t *object_json(const struct step *step, const void *object, size_t limit);
 
+/* The plan's steps, an empty array for NULL; of elements at most `limit`. The caller owns it. */
+json_t *steps_json(const struct plan *plan, size_t limit);
+
 /* Bytes that are no UTF-8 (arguments, file names, the kernel's words) become question marks. The
  * caller owns the value. */
 json_t *text_json(const char *text);
 
-/* "rdp: 10.1.0.0/24 3389/tcp from eth0 will go through scb". The arena owns it. */
-const char *meaning_of_redirect(struct arena *arena, const struct redirect *redirect);
+/*
+ * "rdp: 10.1.0.0/24 3389/tcp from eth0 will go through scb"; the verb is "will go" or "goes".
+ * The arena owns it.
+ */
+const char *meaning_of_redirect(struct arena *arena, const struct redirect *redirect,
+				const char *verb);
 
 #endif

@@ -17,14 +17,14 @@ static json_t *table_json(const struct step *step, bool wanted)
 	return json_pack("{s:s,s:s}", "family", "inet", "name", NFT_TABLE);
 }
 
-static json_t *side_json(const struct step *step, bool wanted)
+static json_t *side_json(const struct step *step, bool wanted, size_t limit)
 {
 	if (step->kind == KIND_NFT_TABLE)
 		return table_json(step, wanted);
-	return object_json(step, wanted ? step->after : step->before, ELEMENTS_SHOWN);
+	return object_json(step, wanted ? step->after : step->before, limit);
 }
 
-static json_t *step_json(const struct step *step)
+static json_t *step_json(const struct step *step, size_t limit)
 {
 	json_t *object =
 		json_pack("{s:s,s:s,s:s,s:o,s:s}", "action", action_name(step->action), "drift",
@@ -38,8 +38,8 @@ static json_t *step_json(const struct step *step)
 	json_object_set_new(object, "redirects", redirects);
 	if (step->kind == KIND_NFT_ELEMENT)
 		json_object_set_new(object, "count", json_integer((json_int_t)step->count));
-	json_object_set_new(object, "before", side_json(step, false));
-	json_object_set_new(object, "after", side_json(step, true));
+	json_object_set_new(object, "before", side_json(step, false, limit));
+	json_object_set_new(object, "after", side_json(step, true, limit));
 	json_object_set_new(object, "why", text_or_null(step->why));
 	if (step->waits)
 		json_object_set_new(object, "waits", text_json(step->waits));
@@ -57,12 +57,12 @@ static json_t *summary_json(const struct plan *plan)
 			 "delete", (json_int_t)count[ACTION_DELETE]);
 }
 
-static json_t *steps_json(const struct plan *plan)
+json_t *steps_json(const struct plan *plan, size_t limit)
 {
 	json_t *list = json_array();
 
 	for (size_t i = 0; plan && i < plan->step_count; i++)
-		json_array_append_new(list, step_json(&plan->steps[i]));
+		json_array_append_new(list, step_json(&plan->steps[i], limit));
 	return list;
 }
 
@@ -137,9 +137,10 @@ void report_json(const struct report *report, FILE *out)
 				   effect_name(report->plan ? report->plan->effect : EFFECT_NONE));
 
 	json_object_set_new(object, "summary", summary_json(report->plan));
-	json_object_set_new(object, "steps", steps_json(report->plan));
+	json_object_set_new(object, "steps", steps_json(report->plan, ELEMENTS_SHOWN));
 	if (report->remaining)
-		json_object_set_new(object, "remaining", steps_json(report->remaining));
+		json_object_set_new(object, "remaining",
+				    steps_json(report->remaining, ELEMENTS_SHOWN));
 	json_object_set_new(object, "conflicts", conflicts_json(report->plan));
 	json_object_set_new(object, "warnings", warnings_json(now));
 	add_faults(object, report->faults);

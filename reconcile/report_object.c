@@ -277,9 +277,9 @@ static json_t *stmt_json(const struct stmt *stmt)
 	case STMT_MARK:
 		return mark_json(stmt);
 	case STMT_COUNTER:
-		return json_pack("{s:{s:I,s:I}}", "counter", "packets",
-				 (json_int_t)stmt->packet_count, "bytes",
-				 (json_int_t)stmt->byte_count);
+		/* Without its values, which no step is about: a saved plan would age by the packet.
+		 */
+		return json_pack("{s:n}", "counter");
 	case STMT_VERDICT:
 		return verdict_json(stmt);
 	case STMT_OTHER:
@@ -293,8 +293,6 @@ static json_t *nft_rule_json(const struct step *step, const struct nft_rule *rul
 	json_t *object = nft_json("chain", step->container);
 	json_t *expr = json_array();
 
-	if (rule->handle)
-		set_number(object, "handle", (json_int_t)rule->handle);
 	if (*rule->comment)
 		set_text(object, "comment", rule->comment);
 	for (size_t i = 0; i < rule->stmt_count; i++)

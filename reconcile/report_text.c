@@ -51,12 +51,16 @@ static void print_meaning(struct printer *printer, const struct redirect *redire
 		[EFFECT_OUTAGE] = " (now: it is dropped)",
 		[EFFECT_LEAK] = " (now: it reaches the servers directly)",
 	};
-	int effect = effect_on(printer->report->plan, redirect->name);
+	const struct report *report = printer->report;
+	int effect = effect_on(report->plan, redirect->name);
+	/* Done when nothing is left to do for it; the last look says so. */
+	bool done = report->remaining && effect_on(report->remaining, redirect->name) < 0;
 
 	if (!redirect->enabled || effect < 0)
 		return;
-	fprintf(printer->out, "%s%s\n", meaning_of_redirect(&printer->arena, redirect),
-		now[effect]);
+	fprintf(printer->out, "%s%s\n",
+		meaning_of_redirect(&printer->arena, redirect, done ? "goes" : "will go"),
+		done ? "" : now[effect]);
 	if (*redirect->description)
 		fprintf(printer->out, "    %s\n", redirect->description);
 	if (*redirect->gateway->description)
@@ -310,12 +314,15 @@ void report_valid(const struct report *report, bool colour, FILE *out)
 
 void report_errors(const struct report *report, FILE *out)
 {
+	struct arena arena = { 0 };
+
 	for (size_t i = 0; report->faults && i < report->faults->count; i++) {
 		const struct fault *fault = &report->faults->items[i];
 
-		fprintf(out, "%s: %s%s%s\n", report->file, fault->pointer,
+		fprintf(out, "%s: %s%s%s\n", report->file, arena_printable(&arena, fault->pointer),
 			*fault->pointer ? ": " : "", fault->message);
 	}
 	if (report->error && *report->error->code)
-		fprintf(out, "detour: %s\n", report->error->message);
+		fprintf(out, "detour: %s\n", arena_printable(&arena, report->error->message));
+	arena_free(&arena);
 }

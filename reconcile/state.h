@@ -32,7 +32,7 @@ struct rt_table {
 struct rp_filter {
 	const char *interface;
 	int value; /* 0 off, 1 strict, 2 loose */
-	/* Observed: what it was before our first write, when value is still ours. */
+	/* Observed: value is of our own writing, and this is what it was before our first write. */
 	bool recorded;
 	int before;
 	bool overridden; /* observed: we wrote it once, and somebody else did since */
@@ -121,6 +121,8 @@ struct state {
 struct scope {
 	const struct document *document;
 	bool everything; /* destroy: look for our routes in every table */
+	/* Undoing: an interface that no document names has lost our value already. */
+	bool every_rp_filter;
 };
 
 void state_free(struct state *state);

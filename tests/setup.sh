@@ -4,7 +4,7 @@
 # demo, check, lint. As another user than root, prints the one command to run.
 set -eu
 
-build="gcc make pkg-config libjansson-dev libmnl-dev libnftnl-dev"
+build="gcc make pkg-config libjansson-dev libmd-dev libmnl-dev libnftnl-dev"
 demo="iproute2 nftables conntrack python3"
 check="libcmocka-dev iptables iputils-ping libcap2-bin util-linux strace valgrind mandoc
 	python3-pytest python3-jsonschema"

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SHA-256: what tells one document, plan or state from another. */
+#ifndef RECONCILE_DIGEST_H
+#define RECONCILE_DIGEST_H
+
+#include <stddef.h>
+
+#include <jansson.h>
+
+enum { DIGEST_TEXT = 65 }; /* 64 hexadecimal digits and the end */
+
+void digest_text(const char *bytes, size_t size, char hex[DIGEST_TEXT]);
+
+/* Of the canonical text: sorted keys, no white space. NULL has a digest of its own. */
+void digest_json(const json_t *json, char hex[DIGEST_TEXT]);
+
+#endif
