@@ -57,12 +57,14 @@ PATIENCE = 10  # seconds until an answer that must come counts as lost
 # Linux, not in Python 3.11's modules
 CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
 MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
+SOL_PACKET, PACKET_STATISTICS = 263, 6
 IP_TRANSPARENT, IPV6_TRANSPARENT = 19, 75
 IP_RECVERR, IPV6_RECVERR = 11, 25
 IP_RECVORIGDSTADDR, IPV6_RECVORIGDSTADDR = 20, 74
 SIOCETHTOOL, ETHTOOL_GLINK = 0x8946, 0x0A
 ETH_P_ALL, PACKET_OUTGOING = 3, 4
 
+IS_ROOT = os.geteuid() == 0  # else enter_private_files() makes us root of a user namespace
 libc = ctypes.CDLL(ctypes.util.find_library("c"), use_errno=True)
 serial = itertools.count(1)
 
@@ -136,7 +138,8 @@ def checksum(data):
 
 def pseudo_checksum(source, target, protocol, payload):
     pack = lambda address: socket.inet_pton(af(address), address)
-    return checksum(pack(source) + pack(target) + struct.pack("!II", len(payload), protocol) + payload)
+    pseudo_header = pack(source) + pack(target) + struct.pack("!II", len(payload), protocol)
+    return checksum(pseudo_header + payload)
 
 
 def ip_packet(source, target, protocol, payload):
@@ -148,10 +151,18 @@ def ip_packet(source, target, protocol, payload):
     return header[:10] + struct.pack("!H", checksum(header)) + header[12:] + payload
 
 
+def target_of(packet):
+    """The address that an IP packet goes to."""
+    if packet[0] >> 4 == 6:
+        return socket.inet_ntop(socket.AF_INET6, packet[24:40])
+    return socket.inet_ntop(socket.AF_INET, packet[16:20])
+
+
 def tcp_packet(source, target, sport, dport, flags="S", seq=1000, ack=0, data=b"", damage=0):
     """A TCP segment in an IP packet. damage is added to its checksum."""
     bits = sum(1 << TCP_FLAGS.index(flag) for flag in flags)
-    header = struct.pack("!HHIIBBHHH", sport, dport, seq & 0xFFFFFFFF, ack, 5 << 4, bits, 64240, 0, 0)
+    seq &= 0xFFFFFFFF
+    header = struct.pack("!HHIIBBHHH", sport, dport, seq, ack, 5 << 4, bits, 64240, 0, 0)
     right = pseudo_checksum(source, target, 6, header + data)
     header = header[:16] + struct.pack("!H", (right + damage) & 0xFFFF) + header[18:]
     return ip_packet(source, target, "tcp", header + data)
@@ -193,7 +204,8 @@ def icmp_packet(source, target, kind, body):
     if is_ipv6(target):
         right = pseudo_checksum(source, target, 58, head + body)
         return ip_packet(source, target, "icmp6", head[:2] + struct.pack("!H", right) + body)
-    return ip_packet(source, target, "icmp", head[:2] + struct.pack("!H", checksum(head + body)) + body)
+    right = checksum(head + body)
+    return ip_packet(source, target, "icmp", head[:2] + struct.pack("!H", right) + body)
 
 
 class Packet:
@@ -423,6 +435,31 @@ def read_error(sock):
     return next((struct.unpack("=I", data[:4])[0] for _, _, data in control), 0)
 
 
+class Flood(threading.Thread):
+    """Sends packets from the client, over and over, while the block runs under a watch."""
+
+    def __init__(self, watch, make_packet):
+        super().__init__(daemon=True)
+        self.watch, self.make_packet, self.sent, self.running = watch, make_packet, 0, True
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.running = False
+        self.join()
+
+    def run(self):
+        with self.watch.lab.raw_socket("client", self.make_packet(0)) as sock:
+            while self.running:
+                packet = self.make_packet(self.sent)
+                sock.sendto(packet, (target_of(packet), 0))
+                self.sent += 1
+                if self.sent % 32 == 0:
+                    self.watch.drain()
+
+
 class Watch:
     """Sniffers: what arrived at these hosts while the block ran, in order and completely."""
 
@@ -434,7 +471,6 @@ class Watch:
         for host in self.hosts:
             with self.lab.inside(host):
                 sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
             sock.setblocking(False)
             self.sockets[host] = sock
         return self
@@ -442,13 +478,20 @@ class Watch:
     def __exit__(self, kind, value, traceback):
         if kind is None:
             self.lab.settle()
+            self.drain()
+        for host, sock in self.sockets.items():
+            lost = struct.unpack("II", sock.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))[1]
+            sock.close()
+            if lost:
+                raise LabError(f"the sniffer at {host} lost {lost} packets")
+
+    def drain(self):
         for host, sock in self.sockets.items():
             with contextlib.suppress(BlockingIOError):
                 while True:
                     data, address = sock.recvfrom(65535)
                     if address[2] != PACKET_OUTGOING and address[1] in (0x0800, 0x86DD):
                         self.packets[host].append(Packet(data))
-            sock.close()
 
     def at(self, host, port=None, protocol=None):
         """Packets that arrived at a host, to or from a port. Markers do not count."""
@@ -740,13 +783,13 @@ class Lab:
 
     def send(self, host, packet):
         """Sends an IP packet made by hand."""
-        wants_ipv6 = packet[0] >> 4 == 6
-        family = socket.AF_INET6 if wants_ipv6 else socket.AF_INET
-        target = socket.inet_ntop(family, packet[24:40] if wants_ipv6 else packet[16:20])
+        with self.raw_socket(host, packet) as sock:
+            sock.sendto(packet, (target_of(packet), 0))
+
+    def raw_socket(self, host, packet):
+        """For IP packets of this one's family."""
         with self.inside(host):
-            sock = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_RAW)
-        with sock:
-            sock.sendto(packet, (target, 0))
+            return socket.socket(af(target_of(packet)), socket.SOCK_RAW, socket.IPPROTO_RAW)
 
     def watch(self, *hosts):
         return Watch(self, hosts or [host for host in self.handles if host != "router"])

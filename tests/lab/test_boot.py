@@ -24,7 +24,8 @@ def without_address(lab, family):
 
     def back():
         lab.links["eth2"] = gone
-        lab.ip("router", "addr add 10.2.0.1/24 dev eth2", "addr add 2001:db8:2::1/64 dev eth2 nodad")
+        lab.ip("router", "addr add 10.2.0.1/24 dev eth2")
+        lab.ip("router", "addr add 2001:db8:2::1/64 dev eth2 nodad")
 
     return back
 

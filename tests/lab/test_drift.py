@@ -296,7 +296,8 @@ def test_the_restored_listing_of_nft_is_in_sync(lab, family):
 def test_a_rule_with_other_selectors_is_not_taken_for_ours(lab, family):
     lab.apply(WANTED)
     lab.ip("router", f"{family.ip} rule del priority 100")
-    lab.ip("router", f"{family.ip} rule add fwmark 0x10/0xf0 iif lo lookup 103 priority 100 protocol 103")
+    narrower = "fwmark 0x10/0xf0 iif lo lookup 103 priority 100 protocol 103"
+    lab.ip("router", f"{family.ip} rule add {narrower}")
     assert lab.detour("drift", WANTED).exit == 2
     lab.apply(WANTED)
     assert lab.connect("client", family.server, 3389) == "gateway"

@@ -202,7 +202,8 @@ def test_all_conflicts_are_listed_at_once(lab, family):
 def test_conflicts_count_only_in_families_that_the_gateway_has(lab):
     lab.ip("router", "-6 rule add fwmark 0x7 table 222 priority 100")
     lab.ip("router", "-6 route add 2001:db8:7::/64 dev eth2 table 103")
-    only4 = document(gateway(addresses=["10.2.0.10"]), redirect(servers={"networks": ["10.1.0.0/24"]}))
+    servers = {"networks": ["10.1.0.0/24"]}
+    only4 = document(gateway(addresses=["10.2.0.10"]), redirect(servers=servers))
     lab.apply(only4)
     assert lab.connect("client", "10.1.0.5", 3389) == "gateway"
 

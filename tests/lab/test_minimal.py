@@ -209,7 +209,8 @@ def test_destroy_cuts_what_bears_the_mark_and_nothing_else(lab, family):
 def test_the_last_redirect_goes_only_with_allow_empty(lab, family):
     lab.apply(document())
     before = lab.snapshot()
-    for empty in (document([gateway()], []), document([], []), document(None, redirect(enabled=False))):
+    disabled = document(None, redirect(enabled=False))
+    for empty in (document([gateway()], []), document([], []), disabled):
         result = lab.detour("apply", empty)
         assert result.exit == 1, repr(result)
         assert "allow-empty" in result.text + result.errors

@@ -270,7 +270,8 @@ def icmp_error(family, inner):
     if family.is_ipv6:
         body = struct.pack("!I", 1280) + inner[:500]
         return icmp_packet(family.client, family.server, (2, 0), body)
-    return icmp_packet(family.client, family.server, (3, 4), struct.pack("!HH", 0, 576) + inner[:28])
+    body = struct.pack("!HH", 0, 576) + inner[:28]
+    return icmp_packet(family.client, family.server, (3, 4), body)
 
 
 def test_icmp_errors_about_a_redirected_session_go_with_it(lab, family):
@@ -318,8 +319,7 @@ def test_foreign_code_that_sets_our_bits_on_a_packet_does_not_open_a_way(
 
 def test_wg_quick_that_restores_connection_marks_does_not_loop_the_gateway(lab, family):
     """It copies the connection mark to packets from the gateway too, at -150, unmasked."""
-    lab.nft("router", "table inet foreign { chain c { type filter hook prerouting priority -150;"
-            " meta mark set ct mark")
+    lab.foreign_chain("router", "prerouting", -150, "meta mark set ct mark")
     lab.apply(document(gateway(spoofs_clients=True), redirect(services=["3389/tcp", "3389/udp"])))
     assert lab.connect("client", family.server, 3389) == "gateway"
     assert lab.ask_udp("client", family.server, 3389) == "gateway"

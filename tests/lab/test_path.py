@@ -146,7 +146,8 @@ def test_after_destroy_the_server_answers(lab, family):
 
 
 def test_a_redirect_of_one_family_leaves_the_other_alone(lab):
-    only4 = document(gateway(addresses=["10.2.0.10"]), redirect(servers={"networks": ["10.1.0.0/24"]}))
+    servers = {"networks": ["10.1.0.0/24"]}
+    only4 = document(gateway(addresses=["10.2.0.10"]), redirect(servers=servers))
     lab.apply(only4)
     assert lab.connect("client", "10.1.0.5", 3389) == "gateway"
     assert lab.connect("client", "2001:db8:1::5", 3389) == "server"

@@ -62,9 +62,10 @@ def test_a_full_report_has_the_contracts_keys(lab):
     result = lab.detour("plan", document())
     keys = {"format_version", "verb", "exit", "in_sync", "changed", "effect", "summary", "steps"}
     assert keys | {"conflicts", "warnings"} <= set(result.json)
-    assert (result.json["verb"], result.json["in_sync"], result.json["changed"]) == ("plan", False, False)
-    for step in result.json["steps"]:
-        assert {"action", "drift", "kind", "object", "effect", "before", "after", "why"} <= set(step)
+    assert result.json["verb"] == "plan"
+    assert not result.json["in_sync"] and not result.json["changed"]
+    keys = {"action", "drift", "kind", "object", "effect", "before", "after", "why"}
+    assert all(keys <= set(step) for step in result.json["steps"])
 
 
 def test_a_routes_step_reads_like_the_contracts_example(lab):
@@ -166,7 +167,9 @@ def test_without_cap_net_admin_it_says_so_and_changes_nothing(lab, verb):
 
 
 def test_validate_needs_no_privileges(lab):
-    wrapper = ["setpriv", "--reuid=65534", "--clear-groups", "--bounding-set=-all"]
+    wrapper = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
+    if laboratory.IS_ROOT:  # elsewhere no other user exists
+        wrapper += ["--reuid=65534", "--clear-groups"]
     assert lab.detour("validate", document(), wrapper=wrapper).exit == 0
 
 

@@ -50,8 +50,9 @@ def test_an_excluded_server_is_direct(lab, family):
     assert lab.connect("client", family.other_server, 3389) == "gateway"
 
 
-@pytest.mark.parametrize("spoofs", [False, True])
-@pytest.mark.parametrize("existing", ["keep", "tracked", "redirect"])
+@pytest.mark.parametrize(
+    "spoofs, existing", [(False, "keep"), (True, "keep"), (True, "tracked"), (True, "redirect")]
+)
 @pytest.mark.parametrize("host", ["client", "server"])
 def test_an_excluded_client_is_direct_on_retransmission(lab, family, spoofs, existing, host):
     """The first answers are lost (at the server, or on arrival): both sides send again."""
@@ -116,8 +117,8 @@ def test_a_single_address_is_a_network(lab, family):
 
 def test_a_port_range_has_inclusive_ends(lab, family):
     lab.apply(document(None, redirect(services=["3389/tcp", "5900-5910/tcp"])))
-    answers = {port: lab.connect("client", family.server, port) for port in (3389, 5900, 5905, 5910)}
-    assert set(answers.values()) == {"gateway"}
+    ports = (3389, 5900, 5905, 5910)
+    assert {lab.connect("client", family.server, port) for port in ports} == {"gateway"}
     assert lab.connect("client", family.server, 5899) == "server"
     assert lab.connect("client", family.server, 5911) == "server"
 

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Between two documents there is no moment in which a selected packet gets past the gateway.
+
+Packets are sent all the time while documents are applied; sniffers tell where they went.
+"""
+
+import pytest
+
+from lab import Flood, document, gateway, redirect, tcp_packet
+
+FIRST = document()
+CHANGES = {
+    "a_new_table": document(gateway(table=140)),
+    "a_new_priority": document(gateway(priority=140)),
+    "an_earlier_priority": document(gateway(priority=40)),
+    "a_new_mark": document(gateway(mark="0x20/0xf0")),
+    "a_wider_mark": document(gateway(mark="0x110/0xff0")),
+    "all_of_a_gateway": document(gateway(table=140, priority=140, mark="0x7/0xf", name="other"),
+                                 redirect(gateway="other")),  # fmt: skip
+    "a_renamed_redirect": document(None, redirect(name="renamed")),
+    "spoofing": document(gateway(spoofs_clients=True)),
+    "another_rp_filter": document(gateway(rp_filter="off")),
+    "more_services": document(None, redirect(services=["3389/tcp", "5900-5910/tcp"])),
+    "smaller_networks": document(
+        None, redirect(servers={"networks": ["10.1.0.0/28", "10.1.0.16-10.1.0.255",
+                                             "2001:db8:1::/120", "2001:db8:1::1:0/112"]}),
+    ),  # fmt: skip
+    "existing_connections": document(None, redirect(existing_connections="redirect")),
+    "an_overlapping_redirect": document(
+        None, [redirect(name="every", services=["1-4000/tcp"], clients={"interfaces": ["eth9"]}),
+               redirect()]),  # fmt: skip
+}
+
+
+def first_packets(family, port):
+    """SYNs of ever new connections."""
+    return lambda i: tcp_packet(family.client, family.server, 1024 + i % 60000, port, "S", i)
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_no_selected_packet_slips_past_while_the_document_changes(strict_lab, family, name):
+    lab = strict_lab
+    lab.apply(FIRST)
+    with lab.watch("server", "gateway") as seen:
+        with Flood(seen, first_packets(family, 3389)) as flood:
+            lab.apply(CHANGES[name])
+            lab.apply(FIRST)
+    assert flood.sent > 100
+    assert seen.at("gateway", 3389)
+    assert len(seen.at("server", 3389)) == 0
+
+
+@pytest.mark.parametrize("name", ["first", "a_new_table", "a_new_mark", "all_of_a_gateway"])
+def test_every_unselected_packet_arrives_while_the_document_changes(strict_lab, family, name):
+    lab = strict_lab
+    with lab.watch("server") as seen:
+        with Flood(seen, first_packets(family, 23)) as flood:
+            lab.apply(FIRST)
+            lab.apply(CHANGES.get(name, FIRST))
+            lab.detour("destroy")
+    assert flood.sent > 100
+    assert len(seen.at("server", 23)) == flood.sent
+
+
+def test_from_its_first_moment_on_a_redirect_has_a_path(strict_lab, family):
+    """While it is created, a packet goes to the server or to the gateway, but never gets lost."""
+    lab = strict_lab
+    with lab.watch("server", "gateway") as seen:
+        with Flood(seen, first_packets(family, 3389)) as flood:
+            lab.apply(FIRST)
+            lab.detour("destroy")
+    arrived = seen.at("server", 3389) + seen.at("gateway", 3389)
+    assert len([packet for packet in arrived if packet.flags == "S"]) == flood.sent
