@@ -153,6 +153,15 @@ struct changes {
 	size_t count, before_room, after_room;
 };
 
+/* Elements of a map that all lead to one chain. */
+static bool same_chain(const struct element *elements, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!elements[i].chain || strcmp(elements[i].chain, elements[0].chain) != 0)
+			return false;
+	return true;
+}
+
 static void elements_step(struct diff *diff, const struct nft_set *set, enum action action,
 			  const struct changes *changes)
 {
@@ -178,10 +187,7 @@ static void elements_step(struct diff *diff, const struct nft_set *set, enum act
 							  element_format(arena, set->key, first),
 							  changes->count - 1);
 	step->why = action == ACTION_DELETE ? "not in the document" : "named by the document";
-	if (first->chain && redirect_of_name(first->chain))
-		concerns_name(diff, step, first->chain);
-	else
-		concerns_name(diff, step, set->name);
+	concerns_name(diff, step, same_chain(first, changes->count) ? first->chain : set->name);
 }
 
 static int element_order(const struct element *a, const struct element *b)

@@ -227,6 +227,9 @@ bool nft_rule_equal(const struct nft_rule *a, const struct nft_rule *b)
 {
 	if (a->stmt_count != b->stmt_count || strcmp(a->comment, b->comment) != 0)
 		return false;
+	/* Both as the kernel showed them: a rollback asks whether such a rule is back. */
+	if (a->raw && b->raw)
+		return a->raw_size == b->raw_size && !memcmp(a->raw, b->raw, a->raw_size);
 	for (size_t i = 0; i < a->stmt_count; i++)
 		if (!stmt_equal(&a->stmts[i], &b->stmts[i]))
 			return false;
@@ -462,4 +465,13 @@ const char *element_format(struct arena *arena, enum key_type key, const struct 
 	if (element->chain)
 		return arena_printf(arena, "%s : goto %s", text, element->chain);
 	return text;
+}
+
+size_t nft_redirect_count(const struct nft_table *table)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < table->chain_count; i++)
+		count += !strncmp(table->chains[i].name, "redirect_", 9);
+	return count;
 }

@@ -164,6 +164,9 @@ struct nft_chain *nft_chain_find(const struct nft_table *table, const char *name
 struct nft_set *nft_set_find(const struct nft_table *table, const char *name);
 void nft_table_sort(struct nft_table *table);
 
+/* How many redirects the table holds. */
+size_t nft_redirect_count(const struct nft_table *table);
+
 /* Statements and comment; neither handle nor counters. */
 bool nft_rule_equal(const struct nft_rule *a, const struct nft_rule *b);
 

@@ -54,15 +54,6 @@ void comparison_free(struct comparison *comparison)
 	comparison->made = false;
 }
 
-size_t live_redirect_count(const struct state *observed)
-{
-	size_t count = 0;
-
-	for (size_t i = 0; i < observed->nft.chain_count; i++)
-		count += !strncmp(observed->nft.chains[i].name, "redirect_", 9);
-	return count;
-}
-
 static bool is_nft(const struct step *step)
 {
 	return step->kind >= KIND_NFT_TABLE;
@@ -330,14 +321,14 @@ static bool may_apply(const struct run *run)
 		result->exit = EXIT_CONFLICT;
 		return false;
 	}
-	if (!run->options->allow_empty && !live_redirect_count(&first->desired) &&
-	    live_redirect_count(&first->observed)) {
+	if (!run->options->allow_empty && !nft_redirect_count(&first->desired.nft) &&
+	    nft_redirect_count(&first->observed.nft)) {
 		result->exit = EXIT_ERROR;
 		error_set(&result->error, "would-be-empty",
 			  "the document has no enabled redirect, and %zu are live: all their "
 			  "connections would reach the servers directly; if that is meant, say "
 			  "--allow-empty, or use destroy",
-			  live_redirect_count(&first->observed));
+			  nft_redirect_count(&first->observed.nft));
 		return false;
 	}
 	return true;

@@ -81,7 +81,4 @@ void apply_result_free(struct apply_result *result);
 bool restore(struct kernel *kernel, const struct scope *scope, const json_t *before,
 	     struct error *error);
 
-/* How many redirects the observed table holds. */
-size_t live_redirect_count(const struct state *observed);
-
 #endif

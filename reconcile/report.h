@@ -24,6 +24,13 @@ struct report {
 	const struct faults *faults;  /* of the document */
 	const struct error *error;    /* code is "" when there is none */
 	const struct apply_result *applied;
+	const struct warning *notices; /* of the run itself, beside the plan's */
+	size_t notice_count;
+	bool changed;          /* of verbs that do not apply */
+	const char *said;      /* the one sentence of a verb that has no plan to show */
+	const json_t *pending; /* the change that awaits confirmation */
+	bool shows_status;     /* status: what is not there is said, too */
+	const json_t *last;    /* status: the last change */
 };
 
 /* One object and a newline. */
@@ -31,6 +38,9 @@ void report_json(const struct report *report, FILE *out);
 
 /* Meaning, steps, summary, warnings. colour: escape sequences are welcome. */
 void report_text(const struct report *report, bool colour, FILE *out);
+
+/* Of verbs without a plan: what was done, what is pending, what was done last, warnings. */
+void report_change(const struct report *report, bool colour, FILE *out);
 
 /* validate's line for a good document, then warnings. */
 void report_valid(const struct report *report, bool colour, FILE *out);

@@ -82,18 +82,25 @@ static json_t *conflicts_json(const struct plan *plan)
 	return list;
 }
 
-static json_t *warnings_json(const struct plan *plan)
+static void add_warnings(json_t *list, const struct warning *items, size_t count)
 {
-	json_t *list = json_array();
-
-	for (size_t i = 0; plan && i < plan->warning_count; i++) {
-		const struct warning *item = &plan->warnings[i];
+	for (size_t i = 0; i < count; i++) {
+		const struct warning *item = &items[i];
 
 		json_array_append_new(list,
 				      json_pack("{s:s,s:b,s:o,s:s}", "code", item->code, "fatal",
 						item->fatal, "message", text_json(item->message),
 						"hint", item->hint));
 	}
+}
+
+static json_t *warnings_json(const struct report *report, const struct plan *now)
+{
+	json_t *list = json_array();
+
+	add_warnings(list, report->notices, report->notice_count);
+	if (now)
+		add_warnings(list, now->warnings, now->warning_count);
 	return list;
 }
 
@@ -127,14 +134,21 @@ static void add_error(json_t *object, const struct report *report)
 	json_object_set_new(object, "rolled_back", json_boolean(applied && applied->rolled_back));
 }
 
+static void add_change(json_t *object, const char *key, const json_t *change, bool is_due)
+{
+	if (change || is_due)
+		json_object_set_new(object, key,
+				    change ? json_incref((json_t *)change) : json_null());
+}
+
 void report_json(const struct report *report, FILE *out)
 {
 	const struct plan *now = report->remaining ? report->remaining : report->plan;
-	json_t *object = json_pack("{s:i,s:o,s:i,s:b,s:b,s:s}", "format_version", FORMAT_VERSION,
-				   "verb", text_json(report->verb), "exit", report->exit, "in_sync",
-				   now && plan_in_sync(now), "changed",
-				   report->applied && report->applied->changed, "effect",
-				   effect_name(report->plan ? report->plan->effect : EFFECT_NONE));
+	json_t *object = json_pack(
+		"{s:i,s:o,s:i,s:b,s:b,s:s}", "format_version", FORMAT_VERSION, "verb",
+		text_json(report->verb), "exit", report->exit, "in_sync", now && plan_in_sync(now),
+		"changed", report->applied ? report->applied->changed : report->changed, "effect",
+		effect_name(report->plan ? report->plan->effect : EFFECT_NONE));
 
 	json_object_set_new(object, "summary", summary_json(report->plan));
 	json_object_set_new(object, "steps", steps_json(report->plan, ELEMENTS_SHOWN));
@@ -142,7 +156,9 @@ void report_json(const struct report *report, FILE *out)
 		json_object_set_new(object, "remaining",
 				    steps_json(report->remaining, ELEMENTS_SHOWN));
 	json_object_set_new(object, "conflicts", conflicts_json(report->plan));
-	json_object_set_new(object, "warnings", warnings_json(now));
+	json_object_set_new(object, "warnings", warnings_json(report, now));
+	add_change(object, "pending", report->pending, report->shows_status);
+	add_change(object, "last", report->last, report->shows_status);
 	add_faults(object, report->faults);
 	add_error(object, report);
 	json_dumpf(object, out, JSON_INDENT(2));

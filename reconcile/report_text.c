@@ -2,6 +2,7 @@
 #include "reconcile/report.h"
 
 #include <string.h>
+#include <time.h>
 
 #define GREEN  "\033[32m"
 #define YELLOW "\033[33m"
@@ -210,10 +211,10 @@ static void print_conflicts(struct printer *printer, const struct plan *plan)
 	}
 }
 
-static void print_warnings(struct printer *printer, const struct plan *plan)
+static void print_warnings(struct printer *printer, const struct warning *items, size_t count)
 {
-	for (size_t i = 0; i < plan->warning_count; i++) {
-		const struct warning *item = &plan->warnings[i];
+	for (size_t i = 0; i < count; i++) {
+		const struct warning *item = &items[i];
 
 		fprintf(printer->out, "%swarning%s [%s] %s\n    %s\n", paint(printer, YELLOW),
 			paint(printer, PLAIN), item->code, item->message, item->hint);
@@ -287,8 +288,26 @@ static void print_remaining(struct printer *printer)
 	print_steps(printer, report->remaining);
 }
 
+static json_int_t number_at(const json_t *json, const char *key)
+{
+	return json_integer_value(json_object_get(json, key));
+}
+
+static void print_unless_confirmed(struct printer *printer)
+{
+	const json_t *pending = printer->report->pending;
+
+	if (pending)
+		fprintf(printer->out,
+			"%sIt is reverted in %" JSON_INTEGER_FORMAT
+			" seconds unless `detour confirm` comes before.%s\n",
+			paint(printer, BOLD), number_at(pending, "seconds_left"),
+			paint(printer, PLAIN));
+}
+
 void report_text(const struct report *report, bool colour, FILE *out)
 {
+	const struct plan *now = report->remaining ? report->remaining : report->plan;
 	struct printer printer = { .report = report, .colour = colour, .out = out };
 
 	if (report->document)
@@ -299,7 +318,88 @@ void report_text(const struct report *report, bool colour, FILE *out)
 	if (report->plan->step_count || report->plan->conflict_count)
 		fputc('\n', out);
 	fprintf(out, "%s%s%s\n", paint(&printer, BOLD), summary(&printer), paint(&printer, PLAIN));
-	print_warnings(&printer, report->remaining ? report->remaining : report->plan);
+	print_unless_confirmed(&printer);
+	print_warnings(&printer, report->notices, report->notice_count);
+	print_warnings(&printer, now->warnings, now->warning_count);
+	arena_free(&printer.arena);
+}
+
+/* --- verbs without a plan ------------------------------------------------ */
+
+static const char *text_at(struct printer *printer, const json_t *json, const char *key)
+{
+	const char *text = json_string_value(json_object_get(json, key));
+
+	return text ? arena_printable(&printer->arena, text) : "";
+}
+
+static const char *time_at(struct printer *printer, const json_t *json, const char *key)
+{
+	time_t when = (time_t)number_at(json, key);
+	struct tm local;
+	char text[32];
+
+	strftime(text, sizeof(text), "%F %T", localtime_r(&when, &local));
+	return arena_strdup(&printer->arena, text);
+}
+
+static void print_reason(struct printer *printer, const json_t *json)
+{
+	const char *reason = text_at(printer, json, "reason");
+
+	if (*reason)
+		fprintf(printer->out, "    %s\n", reason);
+}
+
+static void print_pending(struct printer *printer, const json_t *pending)
+{
+	if (!pending) {
+		fputs("No change waits for confirmation.\n", printer->out);
+		return;
+	}
+	fprintf(printer->out,
+		"%sPending: %s by %s (process %" JSON_INTEGER_FORMAT
+		", begun %s), document %.12s%s\n",
+		paint(printer, BOLD), text_at(printer, pending, "verb"),
+		text_at(printer, pending, "who"), number_at(pending, "pid"),
+		time_at(printer, pending, "started"), text_at(printer, pending, "digest"),
+		paint(printer, PLAIN));
+	print_reason(printer, pending);
+	fprintf(printer->out,
+		"    %" JSON_INTEGER_FORMAT
+		" seconds left; detour confirm keeps it, detour revert undoes it\n",
+		number_at(pending, "seconds_left"));
+}
+
+static void print_last(struct printer *printer, const json_t *last)
+{
+	if (!last) {
+		fputs("No change was made since boot.\n", printer->out);
+		return;
+	}
+	fprintf(printer->out,
+		"Last change: %s by %s at %s: %s (exit %" JSON_INTEGER_FORMAT
+		", %" JSON_INTEGER_FORMAT " steps)",
+		text_at(printer, last, "verb"), text_at(printer, last, "who"),
+		time_at(printer, last, "when"), text_at(printer, last, "result"),
+		number_at(last, "exit"), number_at(last, "steps"));
+	if (json_is_string(json_object_get(last, "digest")))
+		fprintf(printer->out, ", document %.12s", text_at(printer, last, "digest"));
+	fputc('\n', printer->out);
+	print_reason(printer, last);
+}
+
+void report_change(const struct report *report, bool colour, FILE *out)
+{
+	struct printer printer = { .report = report, .colour = colour, .out = out };
+
+	if (report->said)
+		fprintf(out, "%s\n", report->said);
+	if (report->shows_status) {
+		print_pending(&printer, report->pending);
+		print_last(&printer, report->last);
+	}
+	print_warnings(&printer, report->notices, report->notice_count);
 	arena_free(&printer.arena);
 }
 
@@ -309,7 +409,7 @@ void report_valid(const struct report *report, bool colour, FILE *out)
 
 	fprintf(out, "%s: valid: %zu gateways, %zu redirects\n", report->file,
 		report->document->gateway_count, report->document->redirect_count);
-	print_warnings(&printer, report->plan);
+	print_warnings(&printer, report->plan->warnings, report->plan->warning_count);
 }
 
 void report_errors(const struct report *report, FILE *out)

@@ -123,6 +123,21 @@ static void warn_rp_filter_overridden(const struct state *observed, struct plan 
 	}
 }
 
+/* A template that came out empty looks just like a wish to open everything. */
+static void warn_would_be_empty(const struct document *document, const struct state *observed,
+				struct plan *plan)
+{
+	for (size_t i = 0; i < document->redirect_count; i++)
+		if (document->redirects[i].enabled)
+			return;
+	if (nft_redirect_count(&observed->nft))
+		warn(plan, "would-be-empty",
+		     "if that is meant, say apply --allow-empty, or use destroy",
+		     "the document has no enabled redirect, and %zu are live: all their "
+		     "connections would reach the servers directly",
+		     nft_redirect_count(&observed->nft));
+}
+
 void warnings_of_state(const struct document *document, const struct state *observed,
 		       struct plan *plan)
 {
@@ -136,4 +151,5 @@ void warnings_of_state(const struct document *document, const struct state *obse
 			warn_client_interfaces(&document->redirects[i], observed, plan);
 	warn_sessions_cut(observed, plan);
 	warn_rp_filter_overridden(observed, plan);
+	warn_would_be_empty(document, observed, plan);
 }
