@@ -53,6 +53,9 @@ enum effect effect_of_chain(const struct nft_chain *chain, enum drift drift);
 enum effect effect_of_set(const struct diff *diff, const struct nft_set *set, enum drift drift);
 enum effect effect_of_rule(const struct diff *diff, const char *chain, const struct nft_rule *rule,
 			   enum drift drift);
+/* before stands where after should. */
+enum effect effect_of_update(const struct diff *diff, const char *chain,
+			     const struct nft_rule *before, const struct nft_rule *after);
 
 /* The mark that a convert or guard rule tests. False when it tests none. */
 bool nft_rule_mark(const struct nft_rule *rule, struct mark *mark);

@@ -345,8 +345,21 @@ static void retire(struct diff *diff, const struct mark *mark)
 	*ARENA_PUSH(&plan->arena, plan->retired, plan->retired_count, plan->retired_room) = *mark;
 }
 
-/* The live convert rule for the mark names that gateway. */
-static bool converts_for(const struct diff *diff, const struct mark *mark, const char *gateway)
+/* The live route of the gateway's table leads to one of its addresses. */
+static bool leads_to(const struct diff *diff, const struct gateway *gateway, uint32_t table)
+{
+	for (size_t i = 0; i < diff->observed->route_count; i++) {
+		const struct route *route = &diff->observed->routes[i];
+
+		if (route->table == table && gateway->has_address[route->family] &&
+		    !memcmp(route->gateway, gateway->address[route->family], SPAN_BYTES))
+			return true;
+	}
+	return false;
+}
+
+/* The gateway that the live convert rule for the mark names; "" when there is none. */
+static const char *converts_for(const struct diff *diff, const struct mark *mark)
 {
 	const struct nft_chain *chain = nft_chain_find(&diff->observed->nft, "prerouting");
 	struct mark other;
@@ -354,31 +367,28 @@ static bool converts_for(const struct diff *diff, const struct mark *mark, const
 	for (size_t i = 0; chain && i < chain->rule_count; i++)
 		if (chain->rules[i].role == ROLE_CONVERT &&
 		    nft_rule_mark(&chain->rules[i], &other) && mark_equal(mark, &other))
-			return !strcmp(comment_subject(&diff->plan->arena, chain->rules[i].comment),
-				       gateway);
-	return false;
+			return comment_subject(&diff->plan->arena, chain->rules[i].comment);
+	return "";
 }
 
 /*
- * A gateway that is renamed, or whose table moves, is the same box. With
- * another name and another table the mark means another box, which must not
- * get the connections of this one.
+ * A gateway that is renamed, or whose table or address moves, is the same box.
+ * With another name and another address the mark means another box, which must
+ * not get the connections of this one. Where the name is lost with our nft
+ * table, the routing table decides: a repair cuts nothing.
  */
 static bool mark_stays(const struct diff *diff, const struct rule *live)
 {
-	for (size_t i = 0; i < diff->desired->rule_count; i++) {
-		const struct rule *rule = &diff->desired->rules[i];
-		const struct gateway *gateway;
+	const struct gateway *gateway = document_gateway_of_mark(diff->document, &live->mark);
+	const char *name;
 
-		if (!mark_equal(&rule->mark, &live->mark))
-			continue;
-		if (live->action != RULE_LOOKUP || rule->table == live->table)
-			return true;
-		gateway = document_gateway_of_mark(diff->document, &live->mark);
-		if (gateway && converts_for(diff, &live->mark, gateway->name))
-			return true;
-	}
-	return false;
+	/* A state is restored: the mark stays where that state had it. */
+	if (!gateway)
+		return rule_in(diff->desired, live);
+	if (live->action != RULE_LOOKUP || leads_to(diff, gateway, live->table))
+		return true;
+	name = converts_for(diff, &live->mark);
+	return *name ? !strcmp(name, gateway->name) : live->table == gateway->table;
 }
 
 static void retire_converted(struct diff *diff)

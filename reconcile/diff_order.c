@@ -52,8 +52,10 @@ static void rule_step(struct diff *diff, enum action action, const struct match 
 	static const char *const whys[] = { "part of our table", "differs from the document",
 					    "stands in the wrong place" };
 	const char *chain = match->wanted->name;
-	struct step *step = diff_step(diff, KIND_NFT_RULE, action,
-				      effect_of_rule(diff, chain, after, drifts[action]));
+	enum effect effect = action == ACTION_UPDATE
+				     ? effect_of_update(diff, chain, before, after)
+				     : effect_of_rule(diff, chain, after, drifts[action]);
+	struct step *step = diff_step(diff, KIND_NFT_RULE, action, effect);
 
 	step->before = before;
 	step->after = after;

@@ -91,9 +91,17 @@ enum effect effect_of_loss(const struct diff *diff, const struct gateway *gatewa
 	return is_served_in_all(diff, gateway) ? EFFECT_NONE : effect_of_straying(diff, gateway);
 }
 
+/* Nothing bears a new mark yet, while another one leads to the gateway. */
+static bool is_to_be_marked_anew(const struct diff *diff, const struct gateway *gateway)
+{
+	return !nft_converts(&diff->observed->nft, &gateway->mark) &&
+	       is_served_in_all(diff, gateway);
+}
+
 enum effect effect_of_exposure(const struct diff *diff, const struct gateway *gateway)
 {
-	return has_redirects(diff, gateway) ? EFFECT_EXPOSED : EFFECT_NONE;
+	return has_redirects(diff, gateway) && !is_to_be_marked_anew(diff, gateway) ? EFFECT_EXPOSED
+										    : EFFECT_NONE;
 }
 
 static bool is_exception(const struct nft_set *set)
@@ -216,4 +224,26 @@ enum effect effect_of_rule(const struct diff *diff, const char *chain, const str
 	if (rule->role == ROLE_SELECT || rule->role == ROLE_ANSWER)
 		return EFFECT_NONE;
 	return rule->role == ROLE_NONE || cuts_short(rule) ? EFFECT_LEAK : EFFECT_NONE;
+}
+
+static bool marks_live_mark(const struct diff *diff, const struct nft_rule *rule)
+{
+	for (size_t i = 0; i < rule->stmt_count; i++) {
+		const struct stmt *stmt = &rule->stmts[i];
+		struct mark mark = { stmt->number, stmt->mask };
+
+		if (stmt->type == STMT_MARK && nft_converts(&diff->observed->nft, &mark))
+			return true;
+	}
+	return false;
+}
+
+enum effect effect_of_update(const struct diff *diff, const char *chain,
+			     const struct nft_rule *before, const struct nft_rule *after)
+{
+	/* The mark changes, and the old one still does its work. */
+	if ((after->role == ROLE_MARK || after->role == ROLE_ANSWER) &&
+	    before->stmt_count == after->stmt_count && marks_live_mark(diff, before))
+		return EFFECT_NONE;
+	return effect_of_rule(diff, chain, after, DRIFT_CHANGED);
 }

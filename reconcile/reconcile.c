@@ -22,6 +22,7 @@ enum pass {
 	PASS_FAILED,      /* *error says what; some steps may be done */
 	PASS_INTERRUPTED, /* by a signal */
 	PASS_STALE,       /* what there is to do is not what was asked for */
+	PASS_CONFLICT,    /* a foreign object came in the way */
 };
 
 struct run {
@@ -123,10 +124,12 @@ static enum pass write_step(struct run *run, const struct step *step)
 
 static enum pass forget_retired(struct run *run, const struct plan *plan)
 {
-	for (size_t i = 0; i < plan->retired_count; i++)
+	for (size_t i = 0; i < plan->retired_count; i++) {
 		if (run->kernel->ops->forget(run->kernel, &plan->retired[i], &run->result->error) <
 		    0)
 			return PASS_FAILED;
+		run->wrote = true;
+	}
 	return PASS_DONE;
 }
 
@@ -181,7 +184,7 @@ static enum pass conflict_appeared(struct run *run)
 
 	error_set(&run->result->error, "conflict", "%s appeared while the changes were made: %s",
 		  conflict->object, conflict->found);
-	return PASS_FAILED;
+	return PASS_CONFLICT;
 }
 
 static bool accepts(const struct run *run)
@@ -285,7 +288,9 @@ static void apply_failed(struct run *run, enum pass pass)
 	json_t *before;
 
 	if (!run->wrote) {
-		result->exit = pass == PASS_STALE ? EXIT_STALE : EXIT_ERROR;
+		result->exit = pass == PASS_STALE      ? EXIT_STALE
+			       : pass == PASS_CONFLICT ? EXIT_CONFLICT
+						       : EXIT_ERROR;
 		return;
 	}
 	before = state_to_json(&result->first.observed, &result->first.plan);
