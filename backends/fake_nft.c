@@ -300,12 +300,19 @@ static int element_check(const struct draft *draft, const struct nft_set *set,
 	return element->chain ? target_check(&draft->table, element->chain) : 0;
 }
 
+/* Elements of a concatenation overlap where they do in each field: port and protocol. */
 static int overlap_check(const struct nft_set *set)
 {
-	for (size_t i = 1; i < set->element_count; i++)
-		if (memcmp(set->elements[i - 1].span.to, set->elements[i].span.from, SPAN_BYTES) >=
-		    0)
+	const uint8_t *behind[UINT8_MAX + 1] = { NULL };
+
+	for (size_t i = 0; i < set->element_count; i++) {
+		const struct span *span = &set->elements[i].span;
+		uint8_t protocol = set->key == KEY_SERVICE ? span->from[4] : 0;
+
+		if (behind[protocol] && memcmp(behind[protocol], span->from, SPAN_BYTES) >= 0)
 			return EEXIST;
+		behind[protocol] = span->to;
+	}
 	return 0;
 }
 

@@ -21,7 +21,7 @@ const struct key_wire key_wires[KEY_OTHER] = {
 	[KEY_IPV4] = { .datatype = 7, .bytes = 4, .byte_order = 2 },
 	[KEY_IPV6] = { .datatype = 8, .bytes = 16, .byte_order = 2 },
 	[KEY_IFNAME] = { .datatype = 41, .bytes = 16, .byte_order = 1 },
-	[KEY_SERVICE] = { .datatype = 12 << 6 | 13, .bytes = 8, .fields = { 1, 2 } },
+	[KEY_SERVICE] = { .datatype = 13 << 6 | 12, .bytes = 8, .fields = { 2, 1 } },
 };
 
 uint32_t set_flags(const struct nft_set *set)

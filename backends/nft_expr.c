@@ -72,8 +72,12 @@ static const struct {
 	[FIELD_SERVICE] = { SOURCE_SERVICE, 0, 0, false },
 };
 
-/* A protocol and a port in neighbouring registers are the key of a concatenation. */
-enum { PORT_OFFSET = 2, PORT_BYTES = 2, PORT_REGISTER = NFT_REG32_01 };
+/*
+ * A port and a protocol in neighbouring registers are the key of a
+ * concatenation. The port comes first: the kernel narrows the elements down
+ * field by field, and all share few protocols.
+ */
+enum { PORT_OFFSET = 2, PORT_BYTES = 2, PROTOCOL_REGISTER = NFT_REG32_01 };
 
 static const int verdict_codes[] = {
 	[VERDICT_ACCEPT] = NF_ACCEPT, [VERDICT_DROP] = NF_DROP,  [VERDICT_RETURN] = NFT_RETURN,
@@ -113,12 +117,12 @@ static void put_name(struct expr *expr, uint16_t type, const char *name)
 	attr->name = name;
 }
 
-static void encode_meta(struct exprs *out, uint32_t key)
+static void encode_meta(struct exprs *out, uint32_t key, uint32_t reg)
 {
 	struct expr *expr = expr_push(out, "meta");
 
 	put_u32(expr, NFTNL_EXPR_META_KEY, key);
-	put_u32(expr, NFTNL_EXPR_META_DREG, NFT_REG_1);
+	put_u32(expr, NFTNL_EXPR_META_DREG, reg);
 }
 
 static void encode_ct(struct exprs *out, uint32_t key)
@@ -144,7 +148,7 @@ static void encode_load(struct exprs *out, enum field field)
 {
 	switch (loads[field].source) {
 	case SOURCE_META:
-		encode_meta(out, loads[field].key);
+		encode_meta(out, loads[field].key, NFT_REG_1);
 		break;
 	case SOURCE_CT:
 		encode_ct(out, loads[field].key);
@@ -154,9 +158,9 @@ static void encode_load(struct exprs *out, enum field field)
 			       NFT_REG_1);
 		break;
 	case SOURCE_SERVICE:
-		encode_meta(out, NFT_META_L4PROTO);
 		encode_payload(out, NFT_PAYLOAD_TRANSPORT_HEADER, PORT_OFFSET, PORT_BYTES,
-			       PORT_REGISTER);
+			       NFT_REG_1);
+		encode_meta(out, NFT_META_L4PROTO, PROTOCOL_REGISTER);
 		break;
 	}
 }
@@ -361,8 +365,8 @@ static bool converts_nothing(const struct cursor *cursor, size_t index)
 {
 	struct expr want = { .name = "byteorder" };
 
-	put_u32(&want, NFTNL_EXPR_BYTEORDER_SREG, NFT_REG_1);
-	put_u32(&want, NFTNL_EXPR_BYTEORDER_DREG, NFT_REG_1);
+	put_u32(&want, NFTNL_EXPR_BYTEORDER_SREG, PROTOCOL_REGISTER);
+	put_u32(&want, NFTNL_EXPR_BYTEORDER_DREG, PROTOCOL_REGISTER);
 	put_u32(&want, NFTNL_EXPR_BYTEORDER_OP, NFT_BYTEORDER_HTON);
 	put_u32(&want, NFTNL_EXPR_BYTEORDER_LEN, 1);
 	put_u32(&want, NFTNL_EXPR_BYTEORDER_SIZE, 2);
@@ -375,10 +379,10 @@ static size_t exprs_match(const struct cursor *cursor, const struct exprs *want)
 	size_t at = 0;
 
 	for (size_t i = 0; i < want->count; i++, at++) {
-		if (i == 1 && converts_nothing(cursor, at))
-			at++;
 		if (!expr_equal(cursor, at, &want->items[i]))
 			return 0;
+		if (i == 1 && converts_nothing(cursor, at + 1))
+			at++;
 	}
 	return at;
 }
@@ -386,7 +390,7 @@ static size_t exprs_match(const struct cursor *cursor, const struct exprs *want)
 /* How many expressions load the field: 0 when they load none that we know. */
 static size_t guess_field(const struct cursor *cursor, enum field *field)
 {
-	/* From the last on: a service begins like FIELD_L4PROTO. */
+	/* From the last on: what loads one register may begin what loads two. */
 	for (size_t i = FIELD_COUNT; i-- > 0;) {
 		struct exprs want = { 0 };
 		size_t length;

@@ -72,7 +72,7 @@ static const struct {
 	[FIELD_IP6_DADDR] = { "ip6 daddr", 16, STYLE_IP, NULL, FIELD_NFPROTO, NFPROTO_IPV6 },
 	[FIELD_TCP_FLAGS] = { "tcp flags", 1, STYLE_FLAGS, tcp_flags, FIELD_L4PROTO, IPPROTO_TCP },
 	[FIELD_SCTP_CHUNK] = { "@th,96,8", 1, STYLE_HEX, NULL, 0, 0 },
-	[FIELD_SERVICE] = { "meta l4proto . th dport", 8, STYLE_SERVICE, NULL, 0, 0 },
+	[FIELD_SERVICE] = { "th dport . meta l4proto", 8, STYLE_SERVICE, NULL, 0, 0 },
 };
 
 static const char *const roles[ROLE_COUNT] = {
@@ -271,12 +271,12 @@ static const char *ip_format(struct arena *arena, const uint8_t *address, size_t
 /* key: as in span.h. */
 static const char *service_key_format(struct arena *arena, const uint8_t *from, const uint8_t *to)
 {
-	unsigned first = from[4] << 8 | from[5], last = to[4] << 8 | to[5];
-	const char *protocol = word_format(arena, l4proto_words, from[0]);
+	unsigned first = from[0] << 8 | from[1], last = to[0] << 8 | to[1];
+	const char *protocol = word_format(arena, l4proto_words, from[4]);
 
 	if (first == last)
-		return arena_printf(arena, "%s . %u", protocol, first);
-	return arena_printf(arena, "%s . %u-%u", protocol, first, last);
+		return arena_printf(arena, "%u . %s", first, protocol);
+	return arena_printf(arena, "%u-%u . %s", first, last, protocol);
 }
 
 static uint32_t stmt_number(const struct stmt *stmt)

@@ -36,7 +36,7 @@ enum field {
 	FIELD_IP6_DADDR,
 	FIELD_TCP_FLAGS,  /* 1 byte at 13 of the transport header */
 	FIELD_SCTP_CHUNK, /* 1 byte at 12: type of the first chunk */
-	FIELD_SERVICE,    /* meta l4proto . th dport, the 8 byte key of span.h */
+	FIELD_SERVICE,    /* th dport . meta l4proto, the 8 byte key of span.h */
 	FIELD_COUNT
 };
 
@@ -176,7 +176,7 @@ enum role role_of_comment(const char *comment);
 /* As nft(8) prints it, without the comment. The arena owns the text. */
 const char *nft_rule_format(struct arena *arena, const struct nft_rule *rule);
 
-/* "10.1.0.0/24", "tcp . 5900-5910", "\"eth*\"", with ": goto chain" in a map. */
+/* "10.1.0.0/24", "5900-5910 . tcp", "\"eth*\"", with ": goto chain" in a map. */
 const char *element_format(struct arena *arena, enum key_type key, const struct element *element);
 
 #endif

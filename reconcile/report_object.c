@@ -139,7 +139,7 @@ static json_t *set_json(const struct nft_set *set)
 
 	if (set->key == KEY_SERVICE)
 		json_object_set_new(object, "type",
-				    json_pack("[ss]", "inet_proto", "inet_service"));
+				    json_pack("[ss]", "inet_service", "inet_proto"));
 	else
 		set_text(object, "type", types[set->key]);
 	if (set->is_map)
@@ -207,8 +207,8 @@ static json_t *field_json(enum field field)
 		return json_pack("{s:{s:s,s:i,s:i}}", "payload", "base", "th", "offset", 96, "len",
 				 8);
 	case FIELD_SERVICE:
-		return json_pack("{s:[o,o]}", "concat", meta_json("meta", "l4proto"),
-				 payload_json("th", "dport"));
+		return json_pack("{s:[o,o]}", "concat", payload_json("th", "dport"),
+				 meta_json("meta", "l4proto"));
 	case FIELD_COUNT:
 		break;
 	}

@@ -132,9 +132,9 @@ void stmt_verdict(struct arena *arena, struct nft_rule *rule, enum verdict verdi
 static void service_key(uint8_t protocol, uint16_t port, uint8_t key[SPAN_BYTES])
 {
 	memset(key, 0, SPAN_BYTES);
-	key[0] = protocol;
-	key[4] = port >> 8;
-	key[5] = port & 0xff;
+	key[0] = port >> 8;
+	key[1] = port & 0xff;
+	key[4] = protocol;
 }
 
 void service_span(const struct service *service, struct span *span)

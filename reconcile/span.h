@@ -2,8 +2,8 @@
 /*
  * Spans: inclusive ranges of keys as the kernel orders them, that is as byte
  * strings in network byte order. One type serves addresses (4 or 16 bytes),
- * interface names (16 bytes, zero padded) and protocol + port pairs (8 bytes:
- * protocol, three zero bytes, port, two zero bytes). Unused bytes are zero.
+ * interface names (16 bytes, zero padded) and port + protocol pairs (8 bytes:
+ * port, two zero bytes, protocol, three zero bytes). Unused bytes are zero.
  */
 #ifndef RECONCILE_SPAN_H
 #define RECONCILE_SPAN_H

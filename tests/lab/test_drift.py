@@ -39,7 +39,7 @@ def element_deleted(lab):
 
 
 def service_deleted(lab):
-    lab.nft("router", "delete element inet detour services_rdp { tcp . 3389 }")
+    lab.nft("router", "delete element inet detour services_rdp { 3389 . tcp }")
 
 
 def interface_deleted(lab):

@@ -149,7 +149,9 @@ static const struct element *element_find(const struct walk *walk, const char *n
 	assert_non_null(set);
 	for (size_t i = 0; i < set->element_count; i++)
 		if (memcmp(set->elements[i].span.from, key, SPAN_BYTES) <= 0 &&
-		    memcmp(key, set->elements[i].span.to, SPAN_BYTES) <= 0)
+		    memcmp(key, set->elements[i].span.to, SPAN_BYTES) <= 0 &&
+		    /* A concatenation holds a key that it holds field by field. */
+		    (set->key != KEY_SERVICE || set->elements[i].span.from[4] == key[4]))
 			return &set->elements[i];
 	return NULL;
 }

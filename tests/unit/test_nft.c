@@ -57,7 +57,7 @@ static const struct printed printed[] = {
 	{ { .field = FIELD_SCTP_CHUNK, .bytes = { 1 }, .negate = true }, "@th,96,8 != 0x1" },
 	{ { .field = FIELD_SCTP_CHUNK, .bytes = { 1 }, .mask = 0xf }, "@th,96,8 & 0xf == 0x1" },
 	{ { STMT_LOOKUP, .field = FIELD_SERVICE, .name = "services", .negate = true },
-	  "meta l4proto . th dport != @services" },
+	  "th dport . meta l4proto != @services" },
 	{ { STMT_VMAP, .field = FIELD_IP_DADDR, .name = "servers4" }, "ip daddr vmap @servers4" },
 	{ { STMT_MARK, .field = FIELD_CT_MARK, .mask = 0xf0, .number = 0x10 },
 	  "ct mark set ct mark & 0xffffff1f | 0x00000010" },
@@ -174,9 +174,8 @@ static void test_elements_format_as_nft_prints_them(void **state)
 	struct element foreign = { .span = net.span, .foreign_verdict = true };
 	struct element name = { .span = { "eth0", "eth0" } };
 	struct element prefix = { .span = { "eth", "eth" } };
-	struct element ports = { .span = { { 6, 0, 0, 0, 0x17, 0x0c },
-					   { 6, 0, 0, 0, 0x17, 0x16 } } };
-	struct element port = { .span = { { 17, 0, 0, 0, 0, 53 }, { 17, 0, 0, 0, 0, 53 } } };
+	struct element ports = { .span = { { 0x17, 0x0c, 0, 0, 6 }, { 0x17, 0x16, 0, 0, 6 } } };
+	struct element port = { .span = { { 0, 53, 0, 0, 17 }, { 0, 53, 0, 0, 17 } } };
 
 	(void)state;
 	memset(prefix.span.to + 3, 0xff, SPAN_BYTES - 3);
@@ -186,8 +185,8 @@ static void test_elements_format_as_nft_prints_them(void **state)
 			    "10.1.0.0/24 : foreign verdict");
 	assert_string_equal(element_format(&arena, KEY_IFNAME, &name), "\"eth0\"");
 	assert_string_equal(element_format(&arena, KEY_IFNAME, &prefix), "\"eth*\"");
-	assert_string_equal(element_format(&arena, KEY_SERVICE, &ports), "tcp . 5900-5910");
-	assert_string_equal(element_format(&arena, KEY_SERVICE, &port), "udp . 53");
+	assert_string_equal(element_format(&arena, KEY_SERVICE, &ports), "5900-5910 . tcp");
+	assert_string_equal(element_format(&arena, KEY_SERVICE, &port), "53 . udp");
 }
 
 int main(void)

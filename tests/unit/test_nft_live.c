@@ -229,9 +229,9 @@ static void assert_live(struct live *live, const struct nft_table *want)
 /* A table with one of everything. */
 
 static struct element service_elements[] = {
-	{ .span = { { 6, 0, 0, 0, 0x0d, 0x3d }, { 6, 0, 0, 0, 0x0d, 0x3d } } },
-	{ .span = { { 6, 0, 0, 0, 0x17, 0x0c }, { 6, 0, 0, 0, 0x17, 0x16 } } },
-	{ .span = { { 132, 0, 0, 0, 0, 0 }, { 132, 0, 0, 0, 0xff, 0xff } } },
+	{ .span = { { 0, 0, 0, 0, 132 }, { 0xff, 0xff, 0, 0, 132 } } },
+	{ .span = { { 0x0d, 0x3d, 0, 0, 6 }, { 0x0d, 0x3d, 0, 0, 6 } } },
+	{ .span = { { 0x17, 0x0c, 0, 0, 6 }, { 0x17, 0x16, 0, 0, 6 } } },
 };
 
 static struct element interface_elements[] = {
@@ -558,7 +558,7 @@ static void assert_any_change_works(struct live *live, struct nft_set *set, cons
 
 static void test_any_change_of_touching_spans_is_one_transaction(void **state)
 {
-	static const uint8_t address[SPAN_BYTES] = { 10 }, port[SPAN_BYTES] = { 6 };
+	static const uint8_t address[SPAN_BYTES] = { 10 }, port[SPAN_BYTES] = { 0, 0, 0, 0, 6 };
 	struct live *live = live_of(state);
 	struct nft_set fuzzed[] = {
 		{ .name = "clients4", .key = KEY_IPV4 },
@@ -574,7 +574,7 @@ static void test_any_change_of_touching_spans_is_one_transaction(void **state)
 	create(live, &table);
 	assert_any_change_works(live, &fuzzed[0], address, 3);
 	assert_any_change_works(live, &fuzzed[1], address, 3);
-	assert_any_change_works(live, &fuzzed[2], port, 5);
+	assert_any_change_works(live, &fuzzed[2], port, 1);
 }
 
 static void test_an_updated_element_changes_its_chain_in_place(void **state)
