@@ -47,10 +47,9 @@ const struct gateway *document_gateway_of_mark(const struct document *document,
 enum effect effect_of_loss(const struct diff *diff, const struct gateway *gateway);
 /* It would leak at the next loss, if anything is redirected to the gateway. */
 enum effect effect_of_exposure(const struct diff *diff, const struct gateway *gateway);
-enum effect effect_of_elements(const struct diff *diff, const struct nft_set *set, enum drift drift,
-			       const struct element *elements, size_t count);
+enum effect effect_of_elements(const struct nft_set *set, enum drift drift);
 enum effect effect_of_chain(const struct nft_chain *chain, enum drift drift);
-enum effect effect_of_set(const struct diff *diff, const struct nft_set *set, enum drift drift);
+enum effect effect_of_set(const struct nft_set *set, enum drift drift);
 enum effect effect_of_rule(const struct diff *diff, const char *chain, const struct nft_rule *rule,
 			   enum drift drift);
 /* before stands where after should. */

@@ -100,7 +100,7 @@ static void chain_step(struct diff *diff, enum action action, const struct nft_c
 static void set_step(struct diff *diff, enum action action, const struct nft_set *set)
 {
 	enum drift drift = action == ACTION_CREATE ? DRIFT_MISSING : DRIFT_EXTRA;
-	struct step *step = diff_step(diff, KIND_NFT_SET, action, effect_of_set(diff, set, drift));
+	struct step *step = diff_step(diff, KIND_NFT_SET, action, effect_of_set(set, drift));
 
 	if (action == ACTION_CREATE)
 		step->after = set;
@@ -174,8 +174,7 @@ static void elements_step(struct diff *diff, const struct nft_set *set, enum act
 
 	if (!changes->count)
 		return;
-	step = diff_step(diff, KIND_NFT_ELEMENT, action,
-			 effect_of_elements(diff, set, drift, first, changes->count));
+	step = diff_step(diff, KIND_NFT_ELEMENT, action, effect_of_elements(set, drift));
 	step->before = action == ACTION_CREATE ? NULL : changes->before;
 	step->after = action == ACTION_DELETE ? NULL : changes->after;
 	step->count = changes->count;

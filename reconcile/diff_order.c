@@ -13,6 +13,12 @@ struct match {
 	bool *stays;    /* of each live rule: it need not move */
 };
 
+static bool is_of_gateway(enum role role)
+{
+	return role == ROLE_CLEAR || role == ROLE_PASS || role == ROLE_CONVERT ||
+	       role == ROLE_GUARD;
+}
+
 static void describe(struct diff *diff, struct step *step, const char *chain,
 		     const struct nft_rule *rule)
 {
@@ -22,12 +28,14 @@ static void describe(struct diff *diff, struct step *step, const char *chain,
 	step->container = chain;
 	step->object = arena_printf(arena, "%s: %s", chain,
 				    *rule->comment ? rule->comment : nft_rule_format(arena, rule));
-	if (rule->role == ROLE_CONVERT || rule->role == ROLE_GUARD) {
-		for (size_t i = 0; i < diff->document->gateway_count; i++)
-			if (!strcmp(diff->document->gateways[i].name, subject))
-				diff_concerns_gateway(diff, step, &diff->document->gateways[i]);
+	for (size_t i = 0; i < diff->document->gateway_count; i++)
+		if (is_of_gateway(rule->role) &&
+		    !strcmp(diff->document->gateways[i].name, subject)) {
+			diff_concerns_gateway(diff, step, &diff->document->gateways[i]);
+			return;
+		}
+	if (rule->role == ROLE_CONVERT || rule->role == ROLE_GUARD)
 		return;
-	}
 	if (!strncmp(chain, "redirect_", 9) || !strncmp(chain, "mark_", 5))
 		diff_concerns_redirect(diff, step, strchr(chain, '_') + 1);
 	else

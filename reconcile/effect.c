@@ -109,43 +109,16 @@ static bool is_exception(const struct nft_set *set)
 	return strstr(set->name, "-except") != NULL;
 }
 
-static bool is_clients_interface(const struct diff *diff, const struct element *element)
+enum effect effect_of_elements(const struct nft_set *set, enum drift drift)
 {
-	struct span span = element->span;
-	const struct spans spans = { &span, 1, 1 };
-
-	for (size_t i = 0; i < diff->document->redirect_count; i++)
-		if (diff->document->redirects[i].enabled &&
-		    spans_intersect(&diff->document->redirects[i].interface_spans, &spans))
-			return true;
-	return false;
-}
-
-/* What comes from a gateway is never sent to one. */
-static enum effect effect_of_gateway_interfaces(const struct diff *diff, enum drift drift,
-						const struct element *elements, size_t count)
-{
-	if (drift == DRIFT_MISSING)
-		return EFFECT_OUTAGE;
-	for (size_t i = 0; i < count; i++)
-		if (is_clients_interface(diff, &elements[i]))
-			return EFFECT_LEAK;
-	return EFFECT_NONE;
-}
-
-enum effect effect_of_elements(const struct diff *diff, const struct nft_set *set, enum drift drift,
-			       const struct element *elements, size_t count)
-{
-	if (!strcmp(set->name, "gateway_interfaces"))
-		return effect_of_gateway_interfaces(diff, drift, elements, count);
 	if (is_exception(set))
 		return drift == DRIFT_EXTRA ? EFFECT_LEAK : EFFECT_NONE;
 	return drift == DRIFT_EXTRA ? EFFECT_NONE : EFFECT_LEAK;
 }
 
-enum effect effect_of_set(const struct diff *diff, const struct nft_set *set, enum drift drift)
+enum effect effect_of_set(const struct nft_set *set, enum drift drift)
 {
-	return drift == DRIFT_EXTRA ? EFFECT_NONE : effect_of_elements(diff, set, drift, NULL, 0);
+	return drift == DRIFT_EXTRA ? EFFECT_NONE : effect_of_elements(set, drift);
 }
 
 enum effect effect_of_chain(const struct nft_chain *chain, enum drift drift)
@@ -212,6 +185,26 @@ static bool cuts_short(const struct nft_rule *rule)
 	       last->verdict != VERDICT_DROP;
 }
 
+static bool is_clients_interface(const struct diff *diff, const uint8_t name[SPAN_BYTES])
+{
+	for (size_t i = 0; i < diff->document->redirect_count; i++)
+		if (diff->document->redirects[i].enabled &&
+		    spans_contain(&diff->document->redirects[i].interface_spans, name))
+			return true;
+	return false;
+}
+
+/* What comes in there is never sent to a gateway: right for one's own interface only. */
+static enum effect effect_of_pass(const struct diff *diff, const struct nft_rule *rule)
+{
+	const struct stmt *first = rule->stmts;
+	bool names_interface = rule->stmt_count == 2 && first->type == STMT_MATCH &&
+			       first->field == FIELD_IIFNAME && !first->negate;
+
+	return names_interface && !is_clients_interface(diff, first->bytes) ? EFFECT_NONE
+									    : EFFECT_LEAK;
+}
+
 enum effect effect_of_rule(const struct diff *diff, const char *chain, const struct nft_rule *rule,
 			   enum drift drift)
 {
@@ -223,6 +216,8 @@ enum effect effect_of_rule(const struct diff *diff, const char *chain, const str
 		return EFFECT_EXPOSED;
 	if (rule->role == ROLE_SELECT || rule->role == ROLE_ANSWER)
 		return EFFECT_NONE;
+	if (rule->role == ROLE_PASS)
+		return effect_of_pass(diff, rule);
 	return rule->role == ROLE_NONE || cuts_short(rule) ? EFFECT_LEAK : EFFECT_NONE;
 }
 

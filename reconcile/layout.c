@@ -291,15 +291,44 @@ static void select_chain(struct layout *layout)
 	}
 }
 
-/* Others may have put our bits on a packet (wg-quick restores whole marks): it would loop. */
+/* The first of the gateways on an interface speaks for it. */
+static bool is_first_on_interface(const struct document *document, size_t index)
+{
+	for (size_t i = 0; i < index; i++)
+		if (!strcmp(document->gateways[i].interface, document->gateways[index].interface))
+			return false;
+	return true;
+}
+
+/*
+ * A rule for each interface that gateways are on. Compared in the rule: every
+ * packet comes here, and a look-up in a set takes several times as long.
+ */
+static struct nft_rule *gateway_rule(struct layout *layout, struct nft_chain *chain, enum role role,
+				     size_t index)
+{
+	const struct gateway *gateway = &layout->document->gateways[index];
+	struct nft_rule *rule;
+
+	if (!is_first_on_interface(layout->document, index))
+		return NULL;
+	rule = rule_build(layout->arena, chain, role, "%s", gateway->name);
+	stmt_match_name(layout->arena, rule, FIELD_IIFNAME, gateway->interface, false);
+	return rule;
+}
+
 static void clear_rules(struct layout *layout, struct nft_chain *chain)
 {
 	struct arena *arena = layout->arena;
 	struct nft_rule *rule;
 
-	rule = rule_build(arena, chain, ROLE_CLEAR, "packets from gateways");
-	stmt_lookup(arena, rule, FIELD_IIFNAME, "gateway_interfaces", false);
-	stmt_mark(arena, rule, FIELD_META_MARK, layout->masks, 0);
+	/* Others may have put our bits on a packet (wg-quick restores whole marks): it would loop.
+	 */
+	for (size_t i = 0; i < layout->document->gateway_count; i++) {
+		rule = gateway_rule(layout, chain, ROLE_CLEAR, i);
+		if (rule)
+			stmt_mark(arena, rule, FIELD_META_MARK, layout->masks, 0);
+	}
 	rule = rule_build(arena, chain, ROLE_CLEAR, "first packets");
 	stmt_match(arena, rule, FIELD_CT_STATE, CT_STATE_NEW, 0, true);
 	stmt_match(arena, rule, FIELD_CT_STATUS, CT_STATUS_CONFIRMED, 0, false);
@@ -393,9 +422,11 @@ static void prerouting_chain(struct layout *layout, bool redirects)
 	clear_rules(layout, chain);
 	if (redirects)
 		dispatch_rules(layout, chain);
-	rule = rule_build(layout->arena, chain, ROLE_PASS, "packets from gateways");
-	stmt_lookup(layout->arena, rule, FIELD_IIFNAME, "gateway_interfaces", false);
-	stmt_verdict(layout->arena, rule, VERDICT_ACCEPT, NULL);
+	for (size_t i = 0; i < layout->document->gateway_count; i++) {
+		rule = gateway_rule(layout, chain, ROLE_PASS, i);
+		if (rule)
+			stmt_verdict(layout->arena, rule, VERDICT_ACCEPT, NULL);
+	}
 	for (size_t i = 0; i < layout->document->gateway_count; i++)
 		convert_rule(layout, chain, &layout->document->gateways[i]);
 }
@@ -425,21 +456,6 @@ static void forward_chain(struct layout *layout)
 			guard_rule(layout, chain, &layout->document->gateways[i]);
 }
 
-static void gateway_interfaces_set(struct layout *layout)
-{
-	const struct document *document = layout->document;
-	struct nft_set *set =
-		set_build(layout->arena, layout->table, "gateway_interfaces", KEY_IFNAME, false);
-	struct spans spans = { 0 };
-
-	spans.items = arena_alloc(layout->arena, document->gateway_count * sizeof(*spans.items));
-	for (; spans.count < document->gateway_count; spans.count++)
-		interface_span(document->gateways[spans.count].interface,
-			       &spans.items[spans.count]);
-	spans_normalize(&spans);
-	set_fill(layout->arena, set, &spans);
-}
-
 void layout_build(struct arena *arena, const struct document *document, struct nft_table *table)
 {
 	struct layout layout = { .arena = arena, .document = document, .table = table };
@@ -448,7 +464,6 @@ void layout_build(struct arena *arena, const struct document *document, struct n
 	table->exists = true;
 	for (size_t i = 0; i < document->gateway_count; i++)
 		layout.masks |= document->gateways[i].mark.mask;
-	gateway_interfaces_set(&layout);
 	for (size_t i = 0; i < document->redirect_count; i++) {
 		if (!document->redirects[i].enabled)
 			continue;
