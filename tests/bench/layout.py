@@ -1,0 +1,874 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Compares layouts of the nftables table, for docs/layout.md.
+
+    sudo /usr/bin/python3 tests/bench/layout.py [--rounds N] [PART ...]
+
+Parts: networks, redirects, groups, unselected, rules, commits; all by default.
+Everything happens in network namespaces of its own. All contestants of a table
+are loaded at once, each on a router of its own, and get short bursts of packets
+in turn. Costs are nanoseconds of processor time for a packet, from the client's
+interface to the gateway's, medians of the rounds. Ratios are those of packets a
+second to the first row's, medians of the ratios within a round.
+"""
+import argparse
+import ctypes
+import ipaddress
+import itertools
+import os
+import random
+import socket
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field, replace
+
+MARK, MASK = 0x10, 0xF0
+CLEAR = f"mark set %s mark & {MASK ^ 0xFFFFFFFF:#x}"
+SET = CLEAR + f" | {MARK:#x}"
+IS_MARKED = f"ct mark & {MASK:#x} == {MARK:#x}"
+UDP, TCP = 17, 6
+PROTOCOL = {UDP: "udp", TCP: "tcp"}
+IP = {4: "ip", 6: "ip6"}
+TYPE = {4: "ipv4_addr", 6: "ipv6_addr"}
+BITS = {4: 32, 6: 128}
+SERVERS = {4: "10.0.0.0/8", 6: "2001:db8::/36"}
+CLIENTS = {4: "100.64.0.0/10", 6: "2001:db8:c000::/36"}
+OTHERS = {4: "172.16.0.0/12", 6: "2001:db8:e000::/36"}
+LENGTH = {4: 28, 6: 64}
+STEP = {4: 1 << 7, 6: 1 << 64}  # from one network to the next
+
+
+# What is asked for. Spans are (first, last), those of services (protocol << 16 | port).
+
+
+def network(text):
+    net = ipaddress.ip_network(text)
+    return int(net[0]), int(net[-1])
+
+
+def networks(base, family, first, number):
+    start = network(base)[0]
+    size = 1 << (BITS[family] - LENGTH[family])
+    starts = (start + STEP[family] * i for i in range(first, first + number))
+    return [(s, s + size - 1) for s in starts]
+
+
+def service(protocol, first, last=None):
+    return protocol << 16 | first, protocol << 16 | (last or first)
+
+
+COMMON = [service(UDP, 3389), service(UDP, 5900, 5910), service(TCP, 22)]
+
+
+@dataclass
+class Redirect:
+    name: str
+    servers: list
+    services: list = field(default_factory=lambda: COMMON)
+    clients: list = field(default_factory=list)
+
+
+@dataclass
+class Case:
+    """Redirects of a family, and the packets that are sent at them: (saddr, daddr, dport)."""
+
+    family: int
+    redirects: list
+    packets: list
+
+
+def pick(rng, span):
+    return span[0] + rng.randrange(min(span[1] - span[0] + 1, 1 << 32))
+
+
+def traffic(family, redirects, servers=None, ports=None):
+    """Packets that the redirects select, unless servers or ports say otherwise."""
+    rng = random.Random(1)
+    packets = []
+    for _ in range(20000):
+        redirect = rng.choice(redirects)
+        wanted = rng.choice([s for s in redirect.services if s[0] >> 16 == UDP])
+        saddr = pick(rng, rng.choice(redirect.clients or [network(CLIENTS[family])]))
+        daddr = pick(rng, rng.choice(servers or redirect.servers))
+        dport = pick(rng, ports or wanted) & 0xFFFF
+        packets.append((address(saddr, family), address(daddr, family), dport))
+    return packets
+
+
+def case_networks(family, number):
+    """One redirect of one network, and one of many; the same packets suit both."""
+    one = [Redirect("r0", [network(SERVERS[family])])]
+    many = [Redirect("r0", networks(SERVERS[family], family, 0, number))]
+    packets = traffic(family, many)
+    return Case(family, one, packets), Case(family, many, packets)
+
+
+DIFFERENCES = {
+    "servers": "other servers each",
+    "services": "the same servers, other services each",
+    "clients": "the same servers and services, other clients each",
+}
+
+
+def case_redirects(family, number, difference):
+    """One redirect, and many that together select the same packets and differ in one thing."""
+    servers, many = networks(SERVERS[family], family, 0, number), []
+    one = Redirect("r0", [network(SERVERS[family])])
+    for i in range(number):
+        redirect = replace(one, name=f"r{i}")
+        if difference == "servers":
+            redirect.servers = [servers[i]]
+        if difference == "services":
+            redirect.services = [service(UDP, 10000 + 3 * i + k) for k in range(3)]
+        if difference == "clients":
+            redirect.clients = networks(CLIENTS[family], family, i, 1)
+        many.append(redirect)
+    if difference == "services":
+        first = range(10000, 10000 + 3 * number, number)
+        one.services = [service(UDP, port, port + number - 1) for port in first]
+    if difference == "clients":
+        one.clients = [network(CLIENTS[family])]
+    packets = traffic(family, many)
+    return Case(family, [one], packets), Case(family, many, packets)
+
+
+def cut(owned):
+    """From [(owner, spans)] to disjoint [(span, owners in that order)], cut at every border."""
+    edges = {}
+    for order, (_, spans) in enumerate(owned):
+        for first, last in spans:
+            edges.setdefault(first, []).append((order, 1))
+            edges.setdefault(last + 1, []).append((order, -1))
+    open_spans, result, start = {}, [], None
+    for at in sorted(edges):
+        if open_spans:
+            owners = tuple(owned[order][0] for order in sorted(open_spans))
+            result.append(((start, at - 1), owners))
+        for order, change in edges[at]:
+            open_spans[order] = open_spans.get(order, 0) + change
+            if not open_spans[order]:
+                del open_spans[order]
+        start = at
+    return result
+
+
+# The same in nft's words.
+
+
+def address(value, family):
+    return str((ipaddress.IPv4Address if family == 4 else ipaddress.IPv6Address)(value))
+
+
+def address_text(span, family):
+    first, last = address(span[0], family), address(span[1], family)
+    return first if first == last else f"{first}-{last}"
+
+
+def ports_text(span):
+    first, last = span[0] & 0xFFFF, span[1] & 0xFFFF
+    return f"{first}" if first == last else f"{first}-{last}"
+
+
+def braces(elements):
+    return "elements = { " + ",\n".join(elements) + " }" if elements else ""
+
+
+class Layout:
+    """Writes the table of a case. Subclasses write `select`: how packets find their redirect.
+
+    Options: steps, what tells redirects on the same servers apart; and what
+    else would be done otherwise than in docs/layout.md: own_sets, one_chain,
+    protocol_first, set_base, prefilter, plain_set, interfaces.
+    """
+
+    steps = ("services", "clients")
+
+    def __init__(self, case, **options):
+        self.case, self.family, self.options = case, case.family, options
+        self.steps = options.get("steps", self.steps)
+        self.sets, self.chains, self.set_names, self.shared = [], [], {}, {}
+        self.by_name = {r.name: r for r in case.redirects}
+        self.service_key, self.service_type = "th dport . meta l4proto", "inet_service . inet_proto"
+        if options.get("protocol_first"):
+            self.service_key, self.service_type = "meta l4proto . th dport", "inet_proto . inet_service"
+
+    def add_set(self, name, kind, elements, flags="flags interval; ", word="set"):
+        """Returns its name, or that of an equal set."""
+        body = f"{{ type {kind}; {flags}{braces(elements)} }}"
+        if self.options.get("own_sets") or body not in self.set_names:
+            self.set_names[body] = name
+            self.sets.append(f"{word} {name} {body}")
+        return self.set_names[body]
+
+    def add_map(self, name, kind, entries):
+        elements = [f"{key} : goto {chain}" for key, chain in entries]
+        return self.add_set(name, f"{kind} : verdict", elements, word="map")
+
+    def add_chain(self, name, rules):
+        self.chains.append((name, rules))
+
+    def addresses(self, spans):
+        return [address_text(s, self.family) for s in spans]
+
+    def service_text(self, span):
+        words = [ports_text(span), PROTOCOL[span[0] >> 16]]
+        return " . ".join(reversed(words) if self.options.get("protocol_first") else words)
+
+    def interfaces(self, name):
+        kind = self.options.get("interfaces", "interval")
+        if kind == "inline":
+            return '"eth0"'
+        if kind == "hash":
+            return "@" + self.add_set(f"interfaces_{name}", "ifname", ['"eth0"', '"vlan7"'], "")
+        return "@" + self.add_set(f"interfaces_{name}", "ifname", ['"eth0"', '"vlan*"'])
+
+    def conditions(self, redirect):
+        """All that a redirect asks of a packet, but for its servers: [(what, set)]."""
+        services = self.add_set(f"services_{redirect.name}", self.service_type,
+                                [self.service_text(s) for s in redirect.services])
+        result = [("iifname", self.interfaces(redirect.name)), (self.service_key, "@" + services)]
+        if redirect.clients:
+            clients = self.add_set(f"clients_{redirect.name}", TYPE[self.family],
+                                   self.addresses(redirect.clients))
+            result.append((f"{IP[self.family]} saddr", "@" + clients))
+        return result
+
+    def add_redirects(self):
+        mark = [
+            "ct state invalid,untracked counter drop",
+            "ct status confirmed goto convert",
+            "meta l4proto tcp tcp flags & (fin|syn|rst|ack) != syn goto convert",
+            f"counter ct {SET % 'ct'} goto convert",
+        ]
+        for redirect in self.case.redirects:
+            name, conditions = redirect.name, self.conditions(redirect)
+            if self.options.get("one_chain"):
+                self.add_chain(f"redirect_{name}", [f"{a} != {b} return" for a, b in conditions] + mark)
+                continue
+            words = " ".join(f"{a} {b}" for a, b in conditions)
+            self.add_chain(f"redirect_{name}", [f"{words} goto mark_{name}"])
+            self.add_chain(f"mark_{name}", mark)
+
+    def chain_of(self, group, steps):
+        """The chain that serves a group of redirects, which the steps tell apart."""
+        if len(group) == 1:
+            return f"redirect_{group[0]}"
+        if (group, steps) not in self.shared:
+            self.shared[group, steps] = f"shared_{len(self.shared)}"
+            self.add_shared(self.shared[group, steps], group, steps)
+        return self.shared[group, steps]
+
+    def add_shared(self, name, group, steps):
+        members = [self.by_name[n] for n in group]
+        if not steps:
+            self.add_chain(name, [f"jump redirect_{n}" for n in group])
+            return
+        if steps[0] == "services":
+            key, kind, text = self.service_key, self.service_type, self.service_text
+            spans = cut([(r.name, r.services) for r in members])
+        else:
+            key, kind = f"{IP[self.family]} saddr", TYPE[self.family]
+            anyone = [(0, (1 << BITS[self.family]) - 1)]
+            spans = cut([(r.name, r.clients or anyone) for r in members])
+
+            def text(span):
+                return address_text(span, self.family)
+
+        entries = [(text(s), self.chain_of(g, steps[1:])) for s, g in spans]
+        self.add_chain(name, [f"{key} vmap @{self.add_map(f'{name}_{steps[0]}', kind, entries)}"])
+
+    def servers_map(self, name, group, steps):
+        """A rule that finds the redirect, or the shared chain, of the server's address."""
+        spans = cut([(n, self.by_name[n].servers) for n in group])
+        entries = [(address_text(s, self.family), self.chain_of(g, steps)) for s, g in spans]
+        return f"{IP[self.family]} daddr vmap @{self.add_map(name, TYPE[self.family], entries)}"
+
+    def select(self):
+        raise NotImplementedError
+
+    def add_base(self):
+        gateway = '"eth2"'
+        if self.options.get("set_base"):
+            gateway = "@" + self.add_set("gateway_interfaces", "ifname", [gateway], "")
+        prerouting = [
+            "type filter hook prerouting priority dstnat + 5;",
+            f"iifname {gateway} meta {CLEAR % 'meta'}",
+        ]
+        if self.options.get("set_base"):
+            prerouting += [
+                "ct state invalid,untracked jump select",
+                f"ct state new ct status & confirmed == 0 ct mark & {MASK:#x} != 0 ct {CLEAR % 'ct'}",
+                f"ct status & confirmed == 0 ct mark & {MASK:#x} == 0 jump select",
+            ]
+        else:
+            # The deeper path first: what the kernel has validated there, it skips afterwards.
+            prerouting += [
+                "ct status & confirmed == 0 jump first",
+                "ct state invalid,untracked jump select",
+            ]
+            self.add_chain("first", [
+                f"ct mark & {MASK:#x} == 0 goto select",
+                f"ct state new ct {CLEAR % 'ct'} goto select",
+            ])
+        self.add_chain("prerouting", prerouting + ["goto convert"])
+        self.add_chain("convert", [
+            f"iifname {gateway} accept",
+            f"{IS_MARKED} counter meta {SET % 'meta'} accept",
+            "accept",
+        ])
+        self.add_chain("forward", [
+            "type filter hook forward priority filter;",
+            f'{IS_MARKED} iifname != "eth2" oifname != "eth2" counter drop',
+        ])
+
+    def text(self):
+        self.add_redirects()
+        self.add_chain("select", self.select())
+        self.add_base()
+        # Chains must be there before the maps that name them, and maps before rules.
+        names = [f"chain {n} {{ }}" for n, rules in self.chains if not rules[0].startswith("type ")]
+        chains = ["\n".join([f"chain {n} {{", *rules, "}"]) for n, rules in self.chains]
+        blocks = [names, self.sets + chains]
+        return "".join("\n".join(["table inet detour {", *block, "}", ""]) for block in blocks)
+
+
+class AddressFirst(Layout):
+    """A: a map from the server's address to a chain."""
+
+    def select(self):
+        everyone = [r.name for r in self.case.redirects]
+        if self.options.get("plain_set"):
+            servers = self.add_set("servers", TYPE[self.family],
+                                   self.addresses(self.case.redirects[0].servers))
+            return [f"{IP[self.family]} daddr @{servers} goto redirect_{everyone[0]}"]
+        rule = self.servers_map("servers", everyone, self.steps)
+        if self.options.get("prefilter"):
+            spans = cut([(r.name, r.services) for r in self.case.redirects])
+            self.add_set("services", self.service_type, [self.service_text(s) for s, _ in spans])
+            rule = f"{self.service_key} @services {rule}"
+        return [rule]
+
+
+class ServiceFirst(Layout):
+    """B: a map from service to a class of redirects, and one of addresses for each class."""
+
+    def select(self):
+        classes, entries = {}, []
+        for span, group in cut([(r.name, r.services) for r in self.case.redirects]):
+            if group not in classes:
+                name = classes[group] = f"class_{len(classes)}"
+                self.add_chain(name, [self.servers_map(f"{name}_servers", group, self.steps[1:])])
+            entries.append((self.service_text(span), classes[group]))
+        return [f"{self.service_key} vmap @{self.add_map('services', self.service_type, entries)}"]
+
+
+class Linear(Layout):
+    """C: the redirects' conditions in order, as the procedure has them."""
+
+    def add_redirects(self):
+        super().add_redirects()
+        self.chains = [c for c in self.chains if c[0].startswith("mark_")]
+
+    def select(self):
+        rules = []
+        for r in self.case.redirects:
+            name = self.add_set(f"servers_{r.name}", TYPE[self.family], self.addresses(r.servers))
+            words = [(f"{IP[self.family]} daddr", f"@{name}"), *self.conditions(r)]
+            rules.append(" ".join(f"{a} {b}" for a, b in words) + f" goto mark_{r.name}")
+        return rules
+
+
+class Concatenated(Layout):
+    """D: one map from address, service and protocol together."""
+
+    def select(self):
+        entries = []
+        for span, group in cut([(r.name, r.servers) for r in self.case.redirects]):
+            for wanted, owners in cut([(n, self.by_name[n].services) for n in group]):
+                key = f"{address_text(span, self.family)} . {self.service_text(wanted)}"
+                entries.append((key, self.chain_of(owners, self.steps[1:])))
+        name = self.add_map("selection", f"{TYPE[self.family]} . {self.service_type}", entries)
+        return [f"{IP[self.family]} daddr . {self.service_key} vmap @{name}"]
+
+
+LAYOUTS = {
+    "A": (AddressFirst, {}),
+    "A, sets of their own": (AddressFirst, {"own_sets": True}),
+    "A, protocol before port": (AddressFirst, {"protocol_first": True}),
+    "A, one chain each": (AddressFirst, {"one_chain": True}),
+    "A, first base chain": (AddressFirst, {"set_base": True}),
+    "A, prefilter": (AddressFirst, {"prefilter": True}),
+    "A, plain set": (AddressFirst, {"plain_set": True}),
+    "A, hash of interfaces": (AddressFirst, {"interfaces": "hash"}),
+    "A, interface inline": (AddressFirst, {"interfaces": "inline"}),
+    "A1, linear": (AddressFirst, {"steps": ()}),
+    "A2, by service": (AddressFirst, {"steps": ("services",)}),
+    "B, service first": (ServiceFirst, {}),
+    "C, linear": (Linear, {}),
+    "D, concatenated": (Concatenated, {}),
+}
+
+
+def table(case, label):
+    kind, options = LAYOUTS[label]
+    return kind(case, **options).text()
+
+
+def procedure(case):
+    """The procedure's iptables rules, one network and one service each, with our mark."""
+    mark = f"{MARK:#x}/{MASK:#x}"
+    rules = ["*mangle"]
+
+    def cidr(span):
+        first, last = (ipaddress.ip_address(address(v, case.family)) for v in span)
+        return next(ipaddress.summarize_address_range(first, last))
+
+    for redirect in case.redirects:
+        source = f"-s {cidr(redirect.clients[0])} " if redirect.clients else ""
+        ports = ports_text(redirect.services[0]).replace("-", ":")
+        rules.append(f"-A PREROUTING -i eth0 {source}-p udp -d {cidr(redirect.servers[0])} "
+                     f"--dport {ports} -j CONNMARK --set-xmark {mark}")
+    rules.append(f"-A PREROUTING ! -i eth2 -m connmark --mark {mark} -j MARK --set-xmark {mark}")
+    return "\n".join(rules + ["COMMIT", ""])
+
+
+# The lab: a client, a sink for the gateway's and the servers' packets, and many routers.
+
+
+def run(*args, text=None, check=True):
+    done = subprocess.run(args, input=text, text=True, capture_output=True, check=False)
+    if check and done.returncode:
+        sys.exit(f"{' '.join(args)}: {done.stderr.strip()[:2000]}")
+    return done.stdout
+
+
+class Netlink:
+    """A netfilter socket in a namespace, for what nft is too slow to be timed with."""
+
+    CT_DELETE, BATCH_BEGIN, BATCH_END = 0x102, 0x10, 0x11
+    NEWSETELEM, DELSETELEM = 0xA0C, 0xA0E
+    REQUEST, ACK, CREATE = 1, 4, 0x400
+    SO_SNDBUFFORCE, NETLINK_NETFILTER, NESTED, GOTO = 32, 12, 0x8000, -4
+
+    def __init__(self, namespace):
+        libc = ctypes.CDLL(None, use_errno=True)
+        with open("/proc/self/ns/net", "rb") as home, open(f"/run/netns/{namespace}", "rb") as there:
+            if libc.setns(there.fileno(), 0):
+                sys.exit(f"{namespace}: {os.strerror(ctypes.get_errno())}")
+            self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, self.NETLINK_NETFILTER)
+            if libc.setns(home.fileno(), 0):
+                sys.exit("cannot return to the namespace of before")
+        self.socket.setsockopt(socket.SOL_SOCKET, self.SO_SNDBUFFORCE, 1 << 28)
+
+    def close(self):
+        self.socket.close()
+
+    def message(self, kind, flags, body=b"", family=0, resource=0):
+        head = struct.pack("=IHHII", 20 + len(body), kind, flags | self.REQUEST, 0, 0)
+        return head + struct.pack(">BBH", family, 0, resource) + body
+
+    def attribute(self, kind, value, nested=True):
+        kind |= self.NESTED if nested else 0
+        return struct.pack("=HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
+
+    def string(self, kind, text):
+        return self.attribute(kind, text.encode() + b"\0", False)
+
+    def send(self, data):
+        """Seconds until the one acknowledgement that was asked for."""
+        started = time.monotonic()
+        self.socket.send(data)
+        answer = self.socket.recv(65536)
+        seconds = time.monotonic() - started
+        error = struct.unpack_from("=i", answer, 16)[0]
+        if error:
+            sys.exit(f"netlink: {os.strerror(-error)}")
+        return seconds
+
+    def forget_connections(self):
+        self.send(self.message(self.CT_DELETE, self.ACK))
+
+    def element(self, key, chain, end):
+        body = self.attribute(3, struct.pack(">I", 1), False) if end else b""
+        body += self.attribute(1, self.attribute(1, key, False))
+        if chain:
+            verdict = self.attribute(1, struct.pack(">i", self.GOTO), False) + self.string(2, chain)
+            body += self.attribute(2, self.attribute(2, verdict))
+        return self.attribute(1, body)
+
+    def elements(self, kind, name, family, spans, chain=None):
+        """Adds or deletes spans of a set of inet detour in one transaction; returns seconds."""
+        head = self.string(1, "detour") + self.string(2, name)
+        width, create = BITS[family] // 8, self.CREATE if kind == self.NEWSETELEM else 0
+        messages = [self.message(self.BATCH_BEGIN, 0, resource=10)]
+        for at in range(0, len(spans), 200):
+            items = b"".join(
+                self.element(first.to_bytes(width, "big"), chain, False)
+                + self.element((last + 1).to_bytes(width, "big"), None, True)
+                for first, last in spans[at : at + 200])
+            flags = create | (self.ACK if at + 200 >= len(spans) else 0)
+            messages.append(self.message(kind, flags, head + self.attribute(3, items), family=1))
+        messages.append(self.message(self.BATCH_END, 0, resource=10))
+        return self.send(b"".join(messages))
+
+
+class Lab:
+    def __init__(self):
+        self.prefix = f"layout-{os.getpid()}"
+        self.numbers, self.names = itertools.count(), []
+        self.directory = tempfile.TemporaryDirectory(prefix="layout-")
+        self.flood = os.path.join(self.directory.name, "flood")
+        source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "flood.c")
+        run("gcc", "-std=gnu17", "-O2", "-D_GNU_SOURCE", "-o", self.flood, source)
+        try:
+            self.client, self.sink = self.namespace("client"), self.namespace("sink")
+            for family in "-4", "-6":
+                run("ip", "-n", self.sink, family, "route", "add", "blackhole", "default")
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for name in self.names:
+            run("ip", "netns", "delete", name, check=False)
+        self.directory.cleanup()
+
+    def namespace(self, name):
+        full = f"{self.prefix}-{name}"
+        run("ip", "netns", "add", full)
+        self.names.append(full)
+        run("ip", "-n", full, "link", "set", "lo", "up")
+        return full
+
+    def execute(self, namespace, *args, **options):
+        return run("ip", "netns", "exec", namespace, *args, **options)
+
+    def router(self):
+        number = next(self.numbers)
+        return Router(self, number, self.namespace(f"router{number}"))
+
+
+class Router:
+    """eth0 to the client, eth1 to the servers, eth2 to the gateway; the procedure's routes."""
+
+    MAC, HOP = "02:00:00:00:00:01", "02:00:00:00:00:02"
+
+    def __init__(self, lab, number, name):
+        self.lab, self.number, self.name = lab, number, name
+        for index, letter in enumerate("csg"):
+            peer = lab.client if letter == "c" else lab.sink
+            run("ip", "-n", name, "link", "add", f"eth{index}", "address", self.MAC, "type", "veth",
+                "peer", "name", f"{letter}{number}", "netns", peer, "address", self.HOP)
+            run("ip", "-n", peer, "link", "set", f"{letter}{number}", "up")
+        settings = ["net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"]
+        for where in "all", "default", "eth0", "eth1", "eth2":
+            settings += [f"net.ipv4.conf.{where}.rp_filter=0", f"net.ipv6.conf.{where}.accept_dad=0"]
+        lab.execute(name, "sysctl", "-qw", *settings)
+        for index in range(3):
+            device = f"eth{index}"
+            run("ip", "-n", name, "link", "set", device, "up")
+            run("ip", "-n", name, "address", "add", f"192.168.{index}.1/24", "dev", device)
+            run("ip", "-n", name, "address", "add", f"fd00:{index}::1/64", "dev", device, "nodad")
+            for hop in f"192.168.{index}.2", f"fd00:{index}::2":
+                run("ip", "-n", name, "neigh", "add", hop, "lladdr", self.HOP, "dev", device,
+                    "nud", "permanent")
+        for family, hop in ("-4", "192.168.%d.2"), ("-6", "fd00:%d::2"):
+            to = "ip", "-n", name, family
+            run(*to, "route", "add", "default", "via", hop % 1)
+            run(*to, "route", "add", "default", "via", hop % 2, "table", "103")
+            run(*to, "rule", "add", "fwmark", f"{MARK:#x}/{MASK:#x}", "lookup", "103",
+                "priority", "100")
+
+    def load(self, text):
+        """Seconds."""
+        started = time.monotonic()
+        self.lab.execute(self.name, "nft", "-f", "-", text=text)
+        return time.monotonic() - started
+
+    def load_procedure(self, case):
+        command = "iptables-restore" if case.family == 4 else "ip6tables-restore"
+        self.lab.execute(self.name, command, text=procedure(case))
+
+    def aim(self, packets, selected):
+        """What measure() will send, and whether it should come out at the gateway."""
+        path = os.path.join(self.lab.directory.name, f"packets{self.number}")
+        with open(path, "w", encoding="ascii") as file:
+            file.writelines("%s %s %d\n" % p for p in packets)
+        self.end, self.sent = "g" if selected else "s", 0
+        self.before = self.received()
+        self.flood = subprocess.Popen(
+            ["ip", "netns", "exec", self.lab.client, "taskset", "-c", str(os.cpu_count() - 1),
+             self.lab.flood, f"c{self.number}", self.MAC, path],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.netlink = Netlink(self.name)
+
+    def measure(self, per_flow):
+        """Nanoseconds of processor time for each packet of one burst."""
+        flows = 8192 if per_flow == 1 else 4096
+        self.flood.stdin.write(f"{flows} {per_flow} 150\n")
+        self.flood.stdin.flush()
+        sent, _, cpu = map(int, self.flood.stdout.readline().split())
+        self.netlink.forget_connections()
+        self.sent += sent
+        return cpu / sent
+
+    def finish(self):
+        self.flood.stdin.close()
+        self.flood.wait()
+        self.netlink.close()
+        arrived = self.received() - self.before
+        if arrived < 0.99 * self.sent:
+            sys.exit(f"router {self.number}: {arrived} of {self.sent} packets arrived")
+
+    def received(self):
+        path = f"/sys/class/net/{self.end}{self.number}/statistics/rx_packets"
+        return int(self.lab.execute(self.lab.sink, "cat", path))
+
+
+# What is measured.
+
+
+@dataclass
+class Row:
+    label: str
+    case: Case
+    rules: str = ""  # for nft; "procedure" for iptables
+    selected: bool = True
+
+
+def row(size, label, case, selected=True):
+    return Row(f"{size}: {label}" if size else label, case, table(case, label), selected)
+
+
+CONNTRACK = """table inet detour {
+chain prerouting {
+type filter hook prerouting priority dstnat + 5;
+ct state invalid drop
+}
+}
+"""
+
+
+def interleave(rows, flows, rounds):
+    """{(label, packets a flow): costs}, of bursts in turn, in another order each time."""
+    figures = {(r.label, n): [] for r in rows for n in flows}
+    with Lab() as lab:
+        routers = {}
+        for r in rows:
+            routers[r.label] = router = lab.router()
+            if r.rules == "procedure":
+                router.load_procedure(r.case)
+            elif r.rules:
+                router.load(r.rules)
+            router.aim(r.case.packets, r.selected)
+        for turn in range(rounds + 1):  # the first one warms up
+            for per_flow in flows:
+                for label in random.sample(list(routers), len(routers)):
+                    cost = routers[label].measure(per_flow)
+                    if turn:
+                        figures[label, per_flow].append(cost)
+        for router in routers.values():
+            router.finish()
+    return figures
+
+
+def ratio(mine, beside):
+    return statistics.median(b / m for m, b in zip(mine, beside))
+
+
+def compare(title, rows, rounds):
+    flows = 8, 1
+    figures = interleave(rows, flows, rounds)
+    print(f"\n{title}")
+    print(f"  {'a new flow every':40}{'8 packets':>20}{'packet':>20}")
+    for r in rows:
+        line = f"  {r.label:40}"
+        for n in flows:
+            mine = figures[r.label, n]
+            line += f"{statistics.median(mine):10.0f} ns {ratio(mine, figures[rows[0].label, n]):6.3f}"
+        print(line)
+    last = rows[-1]
+    if last.rules == "procedure":
+        for r in rows[:-1]:
+            if r.case is not last.case and r.label.endswith(": A"):
+                times = (ratio(figures[r.label, n], figures[last.label, n]) for n in flows)
+                print(f"  {r.label} / {last.label}".ljust(42) + "".join(f"{t:20.1f}" for t in times))
+    sys.stdout.flush()
+
+
+def bench_networks(rounds):
+    for family in 4, 6:
+        one, many = case_networks(family, 100000)
+        thousand = Case(family, [Redirect("r0", many.redirects[0].servers[:1000])], [])
+        thousand.packets = traffic(family, thousand.redirects)
+        rows = [row("1", "A", one), Row("no rules", one, selected=False),
+                Row("conntrack alone", one, CONNTRACK, False)]
+        rows += [row("1", label, one) for label in LAYOUTS
+                 if label.startswith("A, ") or label.startswith("D")]
+        rows.append(row("1,000", "A", thousand))
+        rows += [row("100,000", label, many) for label in (
+            "A", "A, plain set", "A, prefilter", "B, service first", "C, linear", "D, concatenated")]
+        compare(f"Networks of one redirect, IPv{family}", rows, rounds)
+
+
+def bench_redirects(rounds):
+    for family, (difference, words) in itertools.product((4, 6), DIFFERENCES.items()):
+        one, many = case_redirects(family, 1000, difference)
+        first = [replace(r, services=r.services[:1]) for r in many.redirects]
+        rows = [row("1", "A", one), Row("conntrack alone", one, CONNTRACK, False)]
+        rows += [row("1,000", label, many) for label in LAYOUTS if label != "A, plain set"]
+        rows.append(Row("1,000 iptables rules", Case(family, first, traffic(family, first)),
+                        "procedure"))
+        compare(f"Redirects with {words}, IPv{family}", rows, rounds)
+
+
+def bench_groups(rounds):
+    """From how many redirects on a map pays, where their servers are the same."""
+    for difference in "services", "clients":
+        rows = []
+        for size in 1, 2, 4, 8, 16:
+            _, many = case_redirects(4, size, difference)
+            for label in ("A", "A1, linear") if size > 1 else ("A",):
+                rows.append(row(str(size), label, many))
+        compare(f"Few redirects with {DIFFERENCES[difference]}, IPv4", rows, rounds)
+
+
+def bench_unselected(rounds):
+    labels = ["A", "A, first base chain", "A, prefilter", "B, service first", "D, concatenated"]
+    for family in 4, 6:
+        _, many = case_redirects(family, 1000, "servers")
+        servers = [s for r in many.redirects for s in r.servers]
+        others = traffic(family, many.redirects, servers=[network(OTHERS[family])])
+        ports = traffic(family, many.redirects, servers=servers, ports=service(UDP, 53))
+        for title, packets in ("other servers", others), ("other services", ports):
+            case = replace(many, packets=packets)
+            rows = [Row("conntrack alone", case, CONNTRACK, False), Row("no rules", case, "", False)]
+            rows += [row("", label, case, False) for label in labels]
+            compare(f"Packets to {title}, 1,000 redirects, IPv{family}", rows, rounds)
+
+
+def bench_rules(rounds):
+    """The price of a single rule: of a chain that holds it many times."""
+    times = 50
+    one, many = case_networks(4, 100000)
+
+    def ruleset(rule, kind="", elements=(), flags="flags interval; "):
+        word = "map" if kind.endswith("verdict") else "set"
+        lines = ["table inet detour {", "chain empty {", "}"]
+        if kind:
+            lines.append(f"{word} m {{ type {kind}; {flags}{braces(elements)} }}")
+        lines += ["chain c {", "type filter hook prerouting priority 0;"] + [rule] * times
+        return "\n".join(lines + ["}", "}", ""])
+
+    subjects = {
+        "nothing": ruleset("continue"),
+        "counter": ruleset("counter"),
+        "jump to an empty chain": ruleset("jump empty"),
+        "interface, inline": ruleset('iifname "eth7" drop'),
+        "interface, hash": ruleset("iifname @m drop", "ifname", ['"eth7"', '"vlan7"'], ""),
+        "interface, interval": ruleset("iifname @m drop", "ifname", ['"eth7"', '"vlan*"']),
+    }
+    for number in 1, 1000, 100000:
+        spans = [address_text(s, 4) for s in many.redirects[0].servers[:number]]
+        jumps = [f"{s} : jump empty" for s in spans]
+        subjects[f"address, set of {number:,}"] = ruleset("ip daddr @m continue", TYPE[4], spans)
+        subjects[f"address, verdict map of {number:,}"] = ruleset(
+            "ip daddr vmap @m", f"{TYPE[4]} : verdict", jumps)
+    for number in 1, 3, 100, 1000, 3000:
+        ports = [str(3389 + 2 * i) for i in range(number)]
+        subjects[f"protocol . port, set of {number:,}"] = ruleset(
+            "meta l4proto . th dport @m continue", "inet_proto . inet_service",
+            [f"udp . {p}" for p in ports])
+        subjects[f"port . protocol, set of {number:,}"] = ruleset(
+            "th dport . meta l4proto @m continue", "inet_service . inet_proto",
+            [f"{p} . udp" for p in ports])
+        subjects[f"udp, then port, set of {number:,}"] = ruleset(
+            "meta l4proto udp th dport @m continue", "inet_service", ports)
+    rows = [Row(label, one, text, False) for label, text in subjects.items()]
+    figures = interleave(rows, [8], rounds)
+    print("\nA single rule, ns")
+    for label in subjects:
+        costs = [(m - b) / times for m, b in zip(figures[label, 8], figures["nothing", 8])]
+        print(f"  {label:40}{statistics.median(costs):10.0f}")
+    sys.stdout.flush()
+
+
+def bench_commits(rounds):
+    """What it takes to write and to read the table."""
+    subjects = []
+    for family in 4, 6:
+        case = case_networks(family, 100000)[1]
+        for label in "A", "A, plain set", "B, service first", "D, concatenated":
+            subjects.append((f"100,000 networks: {label}, IPv{family}", label, case))
+    for difference in DIFFERENCES:
+        case = case_redirects(4, 1000, difference)[1]
+        for label in "A", "A, sets of their own", "A1, linear", "B, service first", "C, linear":
+            subjects.append((f"1,000, other {difference}: {label}", label, case))
+    case = case_redirects(4, 1000, "services")[1]
+    for r in case.redirects:
+        r.servers = networks(SERVERS[4], 4, 0, 10000)
+    for label in "A", "A1, linear":
+        subjects.append((f"1,000 on the same 10,000: {label}", label, case))
+    columns = "nft -f", "kernel", "add one", "delete it", "nft list", "lines"
+    print("\nWriting and reading, ms")
+    print("  %-44s" % "" + "".join(f"{c:>11}" for c in columns))
+    for name, label, case in subjects:
+        values = [commit(case, label) for _ in range(max(1, rounds // 5))]
+        medians = [statistics.median(v) for v in zip(*values)]
+        times = "".join(f"{1000 * m:11.1f}" if m >= 0 else f"{'-':>11}" for m in medians[:-1])
+        print(f"  {name:44}{times}{medians[-1]:11.0f}", flush=True)
+
+
+def commit(case, label):
+    """Seconds to load with nft, and with the kernel alone; to add and delete one; to list; lines."""
+    name, chain = {
+        "A, plain set": ("servers", None),
+        "B, service first": ("class_0_servers", "redirect_r0"),
+        "C, linear": ("servers_r0", None),
+    }.get(label, ("servers", "redirect_r0"))
+    new = [network("192.0.2.0/28" if case.family == 4 else "2001:dba::/64")]
+    text = table(case, label)
+    kernel = added = deleted = -1
+    with Lab() as lab:
+        router = lab.router()
+        loaded = router.load(text)
+        netlink = Netlink(router.name)
+        if not label.startswith("D"):  # its elements have another shape
+            added = netlink.elements(netlink.NEWSETELEM, name, case.family, new, chain)
+            deleted = netlink.elements(netlink.DELSETELEM, name, case.family, new)
+        started = time.monotonic()
+        listing = lab.execute(router.name, "nft", "list", "table", "inet", "detour")
+        listed = time.monotonic() - started
+        if len(case.redirects) == 1 and added >= 0:
+            lab.execute(router.name, "nft", "flush", "set" if chain is None else "map",
+                        "inet", "detour", name)
+            kernel = netlink.elements(netlink.NEWSETELEM, name, case.family,
+                                      case.redirects[0].servers, chain)
+        netlink.close()
+    return loaded, kernel, added, deleted, listed, listing.count("\n")
+
+
+def main():
+    parts = {"networks": bench_networks, "redirects": bench_redirects, "groups": bench_groups,
+             "unselected": bench_unselected, "rules": bench_rules, "commits": bench_commits}
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(parts))
+    options = parser.parse_args()
+    unknown = set(options.parts) - set(parts)
+    if unknown:
+        parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(parts)}")
+    print("Linux", os.uname().release, run("nft", "--version").strip())
+    for part in options.parts or parts:
+        parts[part](options.rounds)
+
+
+if __name__ == "__main__":
+    main()
