@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "backends/live.h"
 #include "backends/paths.h"
+#include "cmd/change.h"
 #include "cmd/verbs.h"
 
 /* --- the document -------------------------------------------------------- */
@@ -71,9 +73,16 @@ bool context_load(struct context *context)
 	if (!text)
 		return false;
 	decoded = document_decode(text, size, &context->document, &context->faults);
+	if (decoded == 0)
+		context->source = json_loadb(text, size, JSON_ALLOW_NUL, NULL);
 	free(text);
 	if (decoded < 0)
 		return false;
+	if (!context->source) {
+		error_set(&context->error, "no-memory", "out of memory");
+		return false;
+	}
+	digest_json(context->source, context->digest);
 	context->report.document = &context->document;
 	context->report.exit = EXIT_DONE;
 	return true;
@@ -111,42 +120,76 @@ void context_compare(struct context *context)
 		context->report.exit = exit_of_plan(&context->comparison.plan);
 	}
 	live_close(kernel);
+	change_look(context);
 }
 
-static volatile int interrupted;
-
-static void interrupt(int signal)
+static void run_apply(struct context *context, struct kernel *kernel, bool allow_empty)
 {
-	(void)signal;
-	interrupted = 1;
-}
+	struct apply_options options = {
+		.allow_empty = allow_empty,
+		.prepare = change_prepare,
+		.context = context,
+		.interrupted = &change_interrupted,
+	};
 
-/* A signal stops between two steps; what was done is undone. */
-static void catch_signals(void)
-{
-	struct sigaction action = { .sa_handler = interrupt };
-
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	sigaction(SIGHUP, &action, NULL);
+	apply(kernel, context->scope, &options, &context->applied);
+	context->report.exit = context->applied.exit;
+	context->error = context->applied.error;
+	context->report.applied = &context->applied;
+	context->report.document = context->scope->document;
+	if (context->applied.first.made)
+		context->report.plan = &context->applied.first.plan;
+	change_finish(context, kernel);
+	if (context->applied.latest->made)
+		context->report.remaining = &context->applied.latest->plan;
 }
 
 void context_apply(struct context *context, const struct scope *scope, bool allow_empty)
 {
-	struct apply_options options = { .allow_empty = allow_empty, .interrupted = &interrupted };
 	struct kernel *kernel = context_kernel(context);
 
 	if (!kernel)
 		return;
-	catch_signals();
-	apply(kernel, scope, &options, &context->applied);
+	context->scope = scope;
+	if (change_lock(context)) {
+		if (change_settle(context, kernel))
+			run_apply(context, kernel, allow_empty);
+		change_unlock(context);
+	}
 	live_close(kernel);
-	context->report.exit = context->applied.exit;
-	context->error = context->applied.error;
-	context->report.applied = &context->applied;
-	context->report.document = scope->document;
-	if (context->applied.first.made)
-		context->report.plan = &context->applied.first.plan;
-	if (context->applied.latest->made)
-		context->report.remaining = &context->applied.latest->plan;
+}
+
+/* --- what a run has to say about itself ---------------------------------- */
+
+void context_note(struct context *context, const char *code, const char *hint, const char *format,
+		  ...)
+{
+	char message[1024];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(message, sizeof(message), format, args);
+	va_end(args);
+	*ARENA_PUSH(&context->arena, context->notices, context->notice_count,
+		    context->notice_room) = (struct warning){
+		.code = code,
+		.message = arena_strdup(&context->arena, message),
+		.hint = hint,
+	};
+}
+
+void context_note_forgotten(struct context *context, const struct error *error)
+{
+	if (*error->code)
+		context_note(context, "not-remembered",
+			     "what was confirmed last, and what was reverted, is not known to the "
+			     "next boot or the next apply",
+			     "%s", error->message);
+}
+
+const char *context_user(struct context *context)
+{
+	if (!context->user[0])
+		user_self(context->user);
+	return context->user;
 }

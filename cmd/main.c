@@ -7,12 +7,24 @@
 #include "cmd/verbs.h"
 #include "cmd/help.h"
 
+enum { FOR_CHANGES = OPTION_LOCK_TIMEOUT | OPTION_REASON };
+
 static const struct verb {
 	const char *name;
 	void (*run)(struct context *context);
+	unsigned int options; /* that belong to it, beside those of every verb */
+	bool takes_file;
 } verbs[] = {
-	{ "validate", verb_validate }, { "plan", verb_plan },       { "apply", verb_apply },
-	{ "drift", verb_drift },       { "destroy", verb_destroy },
+	{ "validate", verb_validate, 0, true },
+	{ "plan", verb_plan, OPTION_OUT, true },
+	{ "apply", verb_apply,
+	  FOR_CHANGES | OPTION_AGAIN | OPTION_ALLOW_EMPTY | OPTION_CHECK | OPTION_CONFIRM, true },
+	{ "drift", verb_drift, 0, true },
+	{ "destroy", verb_destroy, FOR_CHANGES, false },
+	{ "confirm", verb_confirm, FOR_CHANGES, false },
+	{ "revert", verb_revert, FOR_CHANGES, false },
+	{ "recover", verb_recover, FOR_CHANGES, false },
+	{ "status", verb_status, 0, false },
 };
 
 static const struct verb *find_verb(const char *name)
@@ -34,18 +46,25 @@ static const struct verb *choose_verb(const struct options *options, struct erro
 	verb = find_verb(options->verb);
 	if (!verb)
 		error_set(error, "usage", "%s: no such verb; see detour --help", options->verb);
-	else if (verb->run == verb_destroy && options->file)
-		error_set(error, "usage", "destroy takes no file: it removes all that is detour's");
+	else if (options->file && !verb->takes_file)
+		error_set(error, "usage", "%s takes no file", verb->name);
+	else if (options->given & ~verb->options)
+		error_set(error, "usage", "--%s does not belong to %s; see detour %s --help",
+			  options_name(options->given & ~verb->options), verb->name, verb->name);
 	else
 		return verb;
 	return NULL;
 }
 
-static void print(const struct context *context)
+static void print(struct context *context)
 {
 	const struct options *options = context->options;
-	const struct report *report = &context->report;
+	struct report *report = &context->report;
 
+	report->notices = context->notices;
+	report->notice_count = context->notice_count;
+	report->pending = context->pending;
+	report->last = context->last;
 	if (!options->json)
 		report_errors(report, stderr);
 	if (options->quiet && report->exit == EXIT_DONE)
@@ -56,6 +75,8 @@ static void print(const struct context *context)
 		report_valid(report, options->colour, stdout);
 	else if (report->plan)
 		report_text(report, options->colour, stdout);
+	else
+		report_change(report, options->colour, stdout);
 }
 
 static void run_verb(struct context *context, const struct verb *verb)
@@ -77,11 +98,16 @@ static void context_free(struct context *context)
 	comparison_free(&context->comparison);
 	faults_free(&context->faults);
 	document_free(&context->document);
+	journal_free(&context->journal);
+	json_decref(context->source);
+	json_decref(context->pending);
+	json_decref(context->last);
+	arena_free(&context->arena);
 }
 
 int main(int argc, char **argv)
 {
-	struct context context = { 0 };
+	struct context context = { .lock = -1 };
 	struct options options;
 	const struct verb *verb = NULL;
 	int exit_code;

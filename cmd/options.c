@@ -6,10 +6,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <jansson.h>
+
+#include "backends/journal.h"
+
+enum { CONFIRM_MAX = 86400, LOCK_TIMEOUT_DEFAULT = 10, LOCK_TIMEOUT_MAX = 86400 };
+
+/* Below those of enum option_bit. */
 enum option_key {
-	KEY_ALLOW_EMPTY = 256,
-	KEY_CHECK,
-	KEY_COLOUR,
+	KEY_COLOUR = 256,
 	KEY_HELP,
 	KEY_JSON,
 	KEY_NETNS,
@@ -18,13 +23,18 @@ enum option_key {
 };
 
 static const struct option longs[] = {
-	{ "allow-empty", no_argument, NULL, KEY_ALLOW_EMPTY },
-	{ "check", no_argument, NULL, KEY_CHECK },
+	{ "again", no_argument, NULL, OPTION_AGAIN },
+	{ "allow-empty", no_argument, NULL, OPTION_ALLOW_EMPTY },
+	{ "check", no_argument, NULL, OPTION_CHECK },
 	{ "color", required_argument, NULL, KEY_COLOUR },
+	{ "confirm", required_argument, NULL, OPTION_CONFIRM },
 	{ "help", no_argument, NULL, KEY_HELP },
 	{ "json", no_argument, NULL, KEY_JSON },
+	{ "lock-timeout", required_argument, NULL, OPTION_LOCK_TIMEOUT },
 	{ "netns", required_argument, NULL, KEY_NETNS },
+	{ "out", required_argument, NULL, OPTION_OUT },
 	{ "quiet", no_argument, NULL, KEY_QUIET },
+	{ "reason", required_argument, NULL, OPTION_REASON },
 	{ "version", no_argument, NULL, KEY_VERSION },
 	{ 0 },
 };
@@ -40,15 +50,82 @@ static int set_colour(struct options *options, const char *when, struct error *e
 	return 0;
 }
 
-static int set_option(struct options *options, int key, char **argv, struct error *error)
+static int set_seconds(int *seconds, int least, int most, struct error *error)
 {
-	switch (key) {
-	case KEY_ALLOW_EMPTY:
+	char *end;
+	long value = strtol(optarg, &end, 10);
+
+	/* strtol() would take blanks and signs. */
+	if (*optarg < '0' || *optarg > '9' || *end || value < least || value > most)
+		return error_set(error, "usage", "\"%s\": it is a number of seconds, %d to %d",
+				 optarg, least, most);
+	*seconds = (int)value;
+	return 0;
+}
+
+/* It goes into logs line by line: C0, DEL, and C1 in UTF-8 have no place in it. */
+static bool has_control(const char *text)
+{
+	for (const unsigned char *at = (const unsigned char *)text; *at; at++)
+		if (*at < ' ' || *at == 0x7f || (*at == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0))
+			return true;
+	return false;
+}
+
+static size_t characters(const char *text)
+{
+	size_t count = 0;
+
+	for (; *text; text++)
+		count += (*text & 0xc0) != 0x80;
+	return count;
+}
+
+static int set_reason(struct options *options, struct error *error)
+{
+	json_t *text = json_string(optarg); /* NULL when it is no UTF-8 */
+
+	json_decref(text);
+	if (!text || has_control(optarg) || characters(optarg) > REASON_CHARACTERS)
+		return error_set(error, "usage",
+				 "--reason: it is a text of at most %d characters, without control "
+				 "characters",
+				 REASON_CHARACTERS);
+	options->reason = optarg;
+	return 0;
+}
+
+static int set_verb_option(struct options *options, enum option_bit option, struct error *error)
+{
+	options->given |= option;
+	switch (option) {
+	case OPTION_AGAIN:
+		options->again = true;
+		return 0;
+	case OPTION_ALLOW_EMPTY:
 		options->allow_empty = true;
 		return 0;
-	case KEY_CHECK:
+	case OPTION_CHECK:
 		options->check = true;
 		return 0;
+	case OPTION_CONFIRM:
+		return set_seconds(&options->confirm, 1, CONFIRM_MAX, error);
+	case OPTION_LOCK_TIMEOUT:
+		return set_seconds(&options->lock_timeout, 0, LOCK_TIMEOUT_MAX, error);
+	case OPTION_OUT:
+		options->out = optarg;
+		return 0;
+	case OPTION_REASON:
+		return set_reason(options, error);
+	}
+	return 0;
+}
+
+static int set_option(struct options *options, int key, char **argv, struct error *error)
+{
+	if (key >= OPTION_AGAIN)
+		return set_verb_option(options, (enum option_bit)key, error);
+	switch (key) {
 	case KEY_COLOUR:
 		return set_colour(options, optarg, error);
 	case 'h':
@@ -89,13 +166,26 @@ static int set_words(struct options *options, int argc, char **argv, struct erro
 
 int options_parse(int argc, char **argv, struct options *options, struct error *error)
 {
+	struct error later; /* of all mistakes the first is told */
 	int key, result = 0;
 
-	*options = (struct options){ .colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR") };
+	*options = (struct options){
+		.colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR"),
+		.lock_timeout = LOCK_TIMEOUT_DEFAULT,
+		.reason = "",
+	};
 	opterr = 0;
 	/* All of them, so that a --json behind the mistake still shapes the answer. */
 	while ((key = getopt_long(argc, argv, ":hq", longs, NULL)) != -1)
-		if (set_option(options, key, argv, result < 0 ? &(struct error){ 0 } : error) < 0)
+		if (set_option(options, key, argv, result < 0 ? &later : error) < 0)
 			result = -1;
 	return result < 0 ? -1 : set_words(options, argc, argv, error);
+}
+
+const char *options_name(unsigned int set)
+{
+	for (size_t i = 0; longs[i].name; i++)
+		if (longs[i].val >= OPTION_AGAIN && set & (unsigned int)longs[i].val)
+			return longs[i].name;
+	return NULL;
 }

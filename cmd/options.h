@@ -7,15 +7,34 @@
 
 #include "reconcile/error.h"
 
+/* Those that belong to some verbs only: bits of a set. They are getopt's keys, too. */
+enum option_bit {
+	OPTION_AGAIN = 1 << 10,
+	OPTION_ALLOW_EMPTY = 1 << 11,
+	OPTION_CHECK = 1 << 12,
+	OPTION_CONFIRM = 1 << 13,
+	OPTION_LOCK_TIMEOUT = 1 << 14,
+	OPTION_OUT = 1 << 15,
+	OPTION_REASON = 1 << 16,
+};
+
 struct options {
 	const char *verb;
 	const char *file;  /* NULL: the default */
 	const char *netns; /* NULL: the current one */
 	bool json, quiet, colour, help, version;
-	bool check, allow_empty;
+	bool again, allow_empty, check;
+	int confirm;        /* seconds; 0: not asked for */
+	int lock_timeout;   /* seconds */
+	const char *out;    /* plan --out; NULL: none */
+	const char *reason; /* "" when none is given */
+	unsigned int given; /* a set of enum option_bit */
 };
 
 /* 0, or -1 with *error (code "usage"); what was recognised until then is in *options. */
 int options_parse(int argc, char **argv, struct options *options, struct error *error);
+
+/* Of the set: the first option's name, such as "check". NULL for the empty set. */
+const char *options_name(unsigned int set);
 
 #endif

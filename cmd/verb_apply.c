@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cmd/change.h"
 #include "cmd/verbs.h"
 
 void verb_apply(struct context *context)
 {
 	struct scope scope = { .document = &context->document };
+	bool is_loaded = context_load(context);
 
-	if (!context_load(context))
+	if (context->options->check) {
+		if (is_loaded)
+			context_compare(context);
 		return;
-	if (context->options->check)
-		context_compare(context);
-	else
+	}
+	if (is_loaded)
 		context_apply(context, &scope, context->options->allow_empty);
+	change_log(context);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cmd/change.h"
 #include "cmd/verbs.h"
 
 /* As applying an empty document would; what a lost document left behind is found too. */
@@ -8,4 +9,5 @@ void verb_destroy(struct context *context)
 
 	document_empty(&context->document);
 	context_apply(context, &scope, true);
+	change_log(context);
 }

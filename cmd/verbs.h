@@ -3,7 +3,11 @@
 #ifndef CMD_VERBS_H
 #define CMD_VERBS_H
 
+#include <jansson.h>
+
+#include "backends/journal.h"
 #include "backends/paths.h"
+#include "backends/user.h"
 #include "cmd/options.h"
 #include "reconcile/document.h"
 #include "reconcile/kernel.h"
@@ -15,10 +19,21 @@ struct context {
 	const struct options *options;
 	char path[PATHS_MAX]; /* of the default document */
 	struct document document;
+	json_t *source;           /* the document as it was given; NULL: destroy */
+	char digest[DIGEST_TEXT]; /* of the source; "" for none */
 	struct faults faults;
 	struct error error;
 	struct comparison comparison;
 	struct apply_result applied;
+	int lock; /* negative: not held */
+	const struct scope *scope;
+	struct journal journal; /* of the change that is made; phase none: nothing was written */
+	bool has_leftover;      /* the journal of an interrupted change that could not be undone */
+	char user[USER_TEXT];   /* context_user() */
+	struct arena arena;     /* owns the notices */
+	struct warning *notices;
+	size_t notice_count, notice_room;
+	json_t *pending, *last; /* for the report */
 	struct report report;
 };
 
@@ -27,6 +42,10 @@ void verb_plan(struct context *context);
 void verb_apply(struct context *context);
 void verb_drift(struct context *context);
 void verb_destroy(struct context *context);
+void verb_confirm(struct context *context);
+void verb_revert(struct context *context);
+void verb_recover(struct context *context);
+void verb_status(struct context *context);
 
 /* Reads and decodes the document that the options name. False: the report says why. */
 bool context_load(struct context *context);
@@ -39,5 +58,15 @@ void context_compare(struct context *context);
 
 /* apply and destroy. */
 void context_apply(struct context *context, const struct scope *scope, bool allow_empty);
+
+/* A warning of the run itself. hint must be static. */
+void context_note(struct context *context, const char *code, const char *hint, const char *format,
+		  ...) __attribute__((format(printf, 4, 5)));
+
+/* The warning not-remembered, when the error says that /var/lib/detour was not written. */
+void context_note_forgotten(struct context *context, const struct error *error);
+
+/* Who runs us; asked only once, since it may cost a look into a directory service. */
+const char *context_user(struct context *context);
 
 #endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What outlives a boot, in /var/lib/detour: confirmed.json, the last confirmed
+ * document as it was given, and reverted.json, the digests of documents that
+ * were undone and must not come back unasked. All results: 0, or -1 with *error.
+ */
+#ifndef BACKENDS_MEMORY_H
+#define BACKENDS_MEMORY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "reconcile/digest.h"
+#include "reconcile/error.h"
+
+/* Keeps it as the last confirmed one, and forgets that it was ever reverted. Writes only what
+ * differs. */
+int memory_confirm(const json_t *document, const char *digest, struct error *error);
+
+/* Nothing is confirmed any longer. */
+int memory_forget(struct error *error);
+
+int memory_note_reverted(const char *digest, const char *who, int64_t when, struct error *error);
+
+/* When and by whom it was reverted; the user is `who`, USER_TEXT bytes. False when it was not. */
+bool memory_is_reverted(const char *digest, char *who, int64_t *when);
+
+#endif

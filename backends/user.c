@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "backends/user.h"
+
+#include <limits.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static void name_of(unsigned int uid, char text[USER_TEXT])
+{
+	const struct passwd *user = getpwuid(uid);
+
+	if (user)
+		snprintf(text, USER_TEXT, "%s", user->pw_name);
+	else
+		snprintf(text, USER_TEXT, "uid %u", uid);
+}
+
+void user_of_process(pid_t pid, char text[USER_TEXT])
+{
+	unsigned long uid;
+	char path[64], line[32];
+	FILE *file;
+
+	text[0] = '\0';
+	snprintf(path, sizeof(path), "/proc/%d/loginuid", (int)pid);
+	file = fopen(path, "re");
+	if (!file)
+		return;
+	/* UINT_MAX stands for what was never logged in: a service, a cron job. */
+	uid = fgets(line, sizeof(line), file) ? strtoul(line, NULL, 10) : UINT_MAX;
+	if (uid < UINT_MAX)
+		name_of((unsigned int)uid, text);
+	fclose(file);
+}
+
+void user_self(char text[USER_TEXT])
+{
+	const char *sudo = getenv("SUDO_USER");
+
+	user_of_process(getpid(), text);
+	if (text[0])
+		return;
+	if (sudo && *sudo)
+		snprintf(text, USER_TEXT, "%s", sudo);
+	else
+		name_of(getuid(), text);
+}
