@@ -10,7 +10,9 @@
 #include "backends/live.h"
 #include "backends/paths.h"
 #include "cmd/change.h"
+#include "cmd/plan_file.h"
 #include "cmd/verbs.h"
+#include "reconcile/saved_plan.h"
 
 /* --- the document -------------------------------------------------------- */
 
@@ -63,29 +65,46 @@ static char *read_document(struct context *context, size_t *size)
 	return text;
 }
 
-bool context_load(struct context *context)
+static bool decode(struct context *context, const char *text, size_t size, bool or_plan)
+{
+	/* Each key once, as a plan was written; what is wrong with it, decoding tells. */
+	context->source = json_loadb(text, size, JSON_ALLOW_NUL, NULL);
+	if (or_plan && saved_plan_is(context->source))
+		return plan_file_open(context);
+	if (document_decode(text, size, &context->document, &context->faults) < 0)
+		return false;
+	if (!context->source)
+		error_set(&context->error, "no-memory", "out of memory");
+	return context->source != NULL;
+}
+
+static bool load(struct context *context, bool or_plan)
 {
 	size_t size;
 	char *text = read_document(context, &size);
-	int decoded;
+	bool decoded;
 
 	context->report.exit = EXIT_ERROR;
 	if (!text)
 		return false;
-	decoded = document_decode(text, size, &context->document, &context->faults);
-	if (decoded == 0)
-		context->source = json_loadb(text, size, JSON_ALLOW_NUL, NULL);
+	decoded = decode(context, text, size, or_plan);
 	free(text);
-	if (decoded < 0)
+	if (!decoded)
 		return false;
-	if (!context->source) {
-		error_set(&context->error, "no-memory", "out of memory");
-		return false;
-	}
 	digest_json(context->source, context->digest);
 	context->report.document = &context->document;
 	context->report.exit = EXIT_DONE;
 	return true;
+}
+
+bool context_load(struct context *context)
+{
+	return load(context, false);
+}
+
+bool context_load_either(struct context *context)
+{
+	return load(context, true);
 }
 
 /* --- the kernel ---------------------------------------------------------- */
@@ -118,6 +137,8 @@ void context_compare(struct context *context)
 	} else {
 		context->report.plan = &context->comparison.plan;
 		context->report.exit = exit_of_plan(&context->comparison.plan);
+		if (!plan_file_accepts(context, &context->comparison, false))
+			plan_file_report_stale(context, &context->comparison);
 	}
 	live_close(kernel);
 	change_look(context);
@@ -127,6 +148,7 @@ static void run_apply(struct context *context, struct kernel *kernel, bool allow
 {
 	struct apply_options options = {
 		.allow_empty = allow_empty,
+		.accept = plan_file_accepts,
 		.prepare = change_prepare,
 		.context = context,
 		.interrupted = &change_interrupted,
@@ -142,6 +164,8 @@ static void run_apply(struct context *context, struct kernel *kernel, bool allow
 	change_finish(context, kernel);
 	if (context->applied.latest->made)
 		context->report.remaining = &context->applied.latest->plan;
+	if (context->report.exit == EXIT_STALE)
+		plan_file_report_stale(context, context->applied.latest);
 }
 
 void context_apply(struct context *context, const struct scope *scope, bool allow_empty)

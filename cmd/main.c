@@ -100,6 +100,9 @@ static void context_free(struct context *context)
 	document_free(&context->document);
 	journal_free(&context->journal);
 	json_decref(context->source);
+	json_decref(context->saved);
+	plan_free(&context->differences);
+	state_free(&context->seen);
 	json_decref(context->pending);
 	json_decref(context->last);
 	arena_free(&context->arena);

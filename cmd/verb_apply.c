@@ -5,7 +5,7 @@
 void verb_apply(struct context *context)
 {
 	struct scope scope = { .document = &context->document };
-	bool is_loaded = context_load(context);
+	bool is_loaded = context_load_either(context);
 
 	if (context->options->check) {
 		if (is_loaded)

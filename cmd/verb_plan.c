@@ -1,8 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cmd/plan_file.h"
 #include "cmd/verbs.h"
 
 void verb_plan(struct context *context)
 {
-	if (context_load(context))
-		context_compare(context);
+	enum exit_code code;
+
+	if (!context_load(context))
+		return;
+	context_compare(context);
+	code = context->report.exit;
+	/* A conflict is no plan: there is nothing that could be applied. */
+	if (context->options->out && (code == EXIT_DONE || code == EXIT_DIFFERENT) &&
+	    plan_file_save(context))
+		context->report.exit = code;
 }

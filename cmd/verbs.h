@@ -20,6 +20,9 @@ struct context {
 	char path[PATHS_MAX]; /* of the default document */
 	struct document document;
 	json_t *source;           /* the document as it was given; NULL: destroy */
+	json_t *saved;            /* the saved plan that it came in; NULL: none */
+	struct state seen;        /* what the saved plan saw, when that no longer holds */
+	struct plan differences;  /* between that and what there is */
 	char digest[DIGEST_TEXT]; /* of the source; "" for none */
 	struct faults faults;
 	struct error error;
@@ -49,6 +52,9 @@ void verb_status(struct context *context);
 
 /* Reads and decodes the document that the options name. False: the report says why. */
 bool context_load(struct context *context);
+
+/* The same, or a saved plan with the document in it. */
+bool context_load_either(struct context *context);
 
 /* Opens the kernel. NULL: the report says why. live_close() is due otherwise. */
 struct kernel *context_kernel(struct context *context);

@@ -239,6 +239,10 @@ static enum pass converge(struct run *run)
 }
 
 /* One look, one run over the steps back. PASS_DONE: nothing is left to undo. */
+/*
+ * A step that waits (for the interface of an old route, say) is no obstacle: what
+ * the kernel took away by itself is not ours to bring back.
+ */
 static enum pass restore_round(struct run *run, const json_t *before)
 {
 	struct document nothing = { 0 };
@@ -251,9 +255,10 @@ static enum pass restore_round(struct run *run, const json_t *before)
 	    state_from_json(before, &now, &target, error) == 0) {
 		back.observed.nft.generation = now.nft.generation;
 		plan_build(&nothing, &target, &now, &back.plan);
-		pass = PASS_DONE;
-		if (back.plan.step_count)
-			pass = pass_run(run, &back) == PASS_FAILED ? PASS_FAILED : PASS_AGAIN;
+		run->wrote = false;
+		pass = back.plan.step_count ? pass_run(run, &back) : PASS_DONE;
+		if (pass == PASS_DONE && run->wrote)
+			pass = PASS_AGAIN;
 	}
 	plan_free(&back.plan);
 	state_free(&target);

@@ -244,6 +244,9 @@ static const char *summary_of_apply(struct printer *printer)
 		return "The apply failed and could not be undone; run it again.";
 	if (report->exit == EXIT_CONFLICT)
 		return "Nothing was changed: foreign objects are in the way.";
+	if (report->exit == EXIT_STALE)
+		return "Nothing was changed. These steps would lead back to what was planned "
+		       "against.";
 	if (report->exit == EXIT_ERROR)
 		return "Nothing was changed.";
 	if (!report->plan->step_count)
