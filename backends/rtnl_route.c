@@ -251,12 +251,13 @@ static bool route_waits(const struct route *route, int code)
 int rtnl_write_route(struct netlink *nl, const struct step *step, struct error *error)
 {
 	const struct route *route = step->after;
-	uint16_t flags = step->before ? NLM_F_REPLACE : NLM_F_CREATE | NLM_F_EXCL;
 	char what[256];
+	uint16_t flags;
 	int code, outcome;
 
 	if (!route)
 		return route_delete(nl, step->before, error);
+	flags = step->before ? NLM_F_REPLACE : NLM_F_CREATE | NLM_F_EXCL;
 	route_describe(route, what, sizeof(what));
 	if (route->type != ROUTE_UNICAST || route->multipath)
 		return error_set(error, "cannot-restore",

@@ -134,7 +134,8 @@ static struct edge *edges_build(struct sweep *sweep, size_t *count)
 				*ARENA_PUSH(sweep->dispatch->arena, edges, *count, room) = edge;
 		}
 	}
-	qsort(edges, *count, sizeof(*edges), edge_compare);
+	if (*count)
+		qsort(edges, *count, sizeof(*edges), edge_compare);
 	return edges;
 }
 

@@ -21,9 +21,9 @@ enum member_type {
 
 struct member {
 	const char *name;
-	enum member_type type;
 	size_t offset;
-	size_t size;      /* MEMBER_BYTES: how many; MEMBER_RAW: offset of the size_t */
+	size_t size; /* MEMBER_BYTES: how many; MEMBER_RAW: offset of the size_t */
+	enum member_type type;
 	uint32_t maximum; /* MEMBER_INT: of an enumeration */
 };
 
