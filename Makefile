@@ -57,19 +57,20 @@ check:
 
 ASAN = $(MAKE) --no-print-directory -s BUILD=$(BUILD)/asan CFLAGS="$(SANITIZE)"
 
-# Units, under the address and undefined-behaviour sanitizers.
+# Units, under the address and undefined-behaviour sanitizers, then under valgrind; two at a time.
+UNIT_NAMES := $(UNIT_SRC:tests/unit/%.c=%)
+
 check-units:
 	@$(ASAN) -j2 all units
-	@for unit in $(UNIT_SRC:tests/unit/%.c=%); do \
-		$(BUILD)/asan/tests/$$unit >$(BUILD)/$$unit.log 2>&1 || { cat $(BUILD)/$$unit.log; exit 1; }; \
-		tail -n 1 $(BUILD)/$$unit.log; done
+	@printf '%s\n' $(UNIT_NAMES) | xargs -P 2 -I% sh -c \
+		'$(BUILD)/asan/tests/% >$(BUILD)/%.log 2>&1 || { cat $(BUILD)/%.log; exit 255; }; \
+		echo "%: $$(tail -n 1 $(BUILD)/%.log)"'
 
 check-valgrind:
 	@$(MAKE) --no-print-directory -s -j2 all units
-	@for unit in $(UNIT_SRC:tests/unit/%.c=%); do \
-		valgrind -q --leak-check=full --errors-for-leak-kinds=definite --error-exitcode=99 \
-			$(BUILD)/tests/$$unit >$(BUILD)/$$unit.valgrind 2>&1 || \
-			{ cat $(BUILD)/$$unit.valgrind; exit 1; }; done
+	@printf '%s\n' $(UNIT_NAMES) | xargs -P 2 -I% sh -c \
+		'valgrind -q --leak-check=full --errors-for-leak-kinds=definite --error-exitcode=99 \
+		$(BUILD)/tests/% >$(BUILD)/%.valgrind 2>&1 || { cat $(BUILD)/%.valgrind; exit 255; }'
 	@echo "valgrind: $(words $(UNIT_SRC)) unit programs clean"
 
 # Real connections between namespaces, and the corpus of documents. DETOUR is what is tested,
