@@ -202,6 +202,23 @@ def test_an_invalid_packet_is_refused(lab, family, name, existing):
     assert not seen.at("server", 3389)
 
 
+@pytest.mark.parametrize("existing", ["keep", "tracked", "redirect"])
+def test_an_ack_ahead_of_the_syn_does_not_make_a_connection_look_old(lab, family, existing):
+    lab.apply(document(None, redirect(existing_connections=existing)))
+    # The server's resets would end the trick: it must not need their help to fail.
+    lab.foreign_chain("server", "output", 0, "tcp flags & rst == rst drop")
+    ends = family.client, family.server, 40000, 3389
+    with lab.watch("server", "gateway") as seen:
+        lab.send("client", tcp_packet(*ends, "A", seq=2000, ack=1))
+        lab.settle()
+        lab.send("client", tcp_packet(*ends, "S", seq=1000))
+        lab.settle()
+        lab.send("client", tcp_packet(*ends, "PA", seq=1001, ack=1, data=b"hello"))
+    opened = [packet for packet in seen.at("server", 3389) if "A" != packet.flags.replace("R", "")]
+    assert not [packet for packet in opened if packet.dport == 3389], opened
+    assert any("S" in packet.flags for packet in seen.at("gateway", 3389))
+
+
 def test_invalid_packets_of_other_services_pass(lab, family):
     lab.apply(BLOCK)
     with lab.watch("server") as seen:
