@@ -76,10 +76,28 @@ static size_t reverted_find(const json_t *list, const char *digest)
 	return i;
 }
 
+/* It may be undone as a change and still be what is wanted: then the next apply is the repair. */
+static bool is_confirmed(const char *digest)
+{
+	char path[PATHS_MAX], confirmed[DIGEST_TEXT] = "";
+	json_t *stored;
+
+	memory_path("/confirmed.json", path);
+	stored = json_load_file(path, JSON_ALLOW_NUL, NULL);
+	if (stored)
+		digest_json(stored, confirmed);
+	json_decref(stored);
+	return !strcmp(confirmed, digest);
+}
+
 int memory_note_reverted(const char *digest, const char *who, int64_t when, struct error *error)
 {
-	json_t *list = reverted_load();
+	json_t *list;
 
+	/* A destroy has no document, and none is refused for it. */
+	if (!*digest || is_confirmed(digest))
+		return 0;
+	list = reverted_load();
 	json_array_remove(list, reverted_find(list, digest));
 	json_array_append_new(list, json_pack("{s:s,s:s,s:I}", "digest", digest, "who", who, "when",
 					      (json_int_t)when));

@@ -22,6 +22,7 @@ int memory_confirm(const json_t *document, const char *digest, struct error *err
 /* Nothing is confirmed any longer. */
 int memory_forget(struct error *error);
 
+/* Unless there is none, or it is the confirmed one: that must come back at boot and from cron. */
 int memory_note_reverted(const char *digest, const char *who, int64_t when, struct error *error);
 
 /* When and by whom it was reverted; the user is `who`, USER_TEXT bytes. False when it was not. */

@@ -34,7 +34,8 @@ int paths_enter(const char *name, struct error *error)
 		return error_set(error, "no-netns", "--netns \"%s\": is not a name in /run/netns",
 				 name);
 	snprintf(path, sizeof(path), "/run/netns/%s", name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* Not waiting, should somebody have put a FIFO there. */
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return error_set(error, "no-netns",
 				 "--netns %s: cannot open %s: %s; `ip netns list` shows those that "

@@ -40,7 +40,9 @@ bool change_lock(struct context *context)
 {
 	switch (lock_take(context->options->lock_timeout, &context->lock, &context->error)) {
 	case 0:
-		catch_signals();
+		/* An apply may compute for long; until it writes, a signal just ends it. */
+		if (!context->scope)
+			catch_signals();
 		return true;
 	case LOCK_BUSY:
 		context->report.exit = EXIT_BUSY;
@@ -84,6 +86,7 @@ static void settle_interrupted(struct context *context, struct kernel *kernel,
 		.result = "undone",
 	};
 
+	catch_signals();
 	if (undo(kernel, journal, &error) == 0) {
 		context_note(context, "interrupted-apply", "nothing is left to do about it",
 			     "an interrupted %s was found; the state from before it was brought "
@@ -120,6 +123,7 @@ static bool settle_overdue(struct context *context, struct kernel *kernel,
 	const char *what = describe(context, journal);
 	struct error error, forgot;
 
+	catch_signals();
 	if (undo_for_good(kernel, journal, context_user(context), "overdue: no confirmation came",
 			  &error, &forgot) < 0) {
 		context->report.exit = EXIT_UNKNOWN_STATE;
@@ -244,6 +248,7 @@ int change_prepare(void *opaque, const struct comparison *first, struct error *e
 	struct journal *journal = &context->journal;
 	struct error ignored;
 
+	catch_signals();
 	journal_fill(context, first);
 	if (journal_write(journal, error) == 0 &&
 	    (!context->options->confirm || undo_later(journal, error) == 0))

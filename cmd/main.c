@@ -108,6 +108,11 @@ static void context_free(struct context *context)
 	arena_free(&context->arena);
 }
 
+static bool has_changed(const struct context *context)
+{
+	return context->applied.changed || context->report.changed;
+}
+
 int main(int argc, char **argv)
 {
 	struct context context = { .lock = -1 };
@@ -133,9 +138,15 @@ int main(int argc, char **argv)
 		run_verb(&context, verb);
 	print(&context);
 	exit_code = context.report.exit;
-	/* A report that did not get through must not pass for one that says "all is well". */
-	if (fflush(stdout) != 0 && exit_code == EXIT_DONE)
-		exit_code = EXIT_ERROR;
+	/*
+	 * A report that did not get through must not pass for one that says "all is well". But
+	 * where something was written, 1 would say that nothing was.
+	 */
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		fputs("detour: the report could not be written\n", stderr);
+		if (exit_code == EXIT_DONE && !has_changed(&context))
+			exit_code = EXIT_ERROR;
+	}
 	context_free(&context);
 	return exit_code;
 }

@@ -164,13 +164,22 @@ static int set_words(struct options *options, int argc, char **argv, struct erro
 	return 0;
 }
 
+/* An empty NO_COLOR does not count: no-color.org. */
+static bool wants_colour(void)
+{
+	const char *refused = getenv("NO_COLOR"), *terminal = getenv("TERM");
+
+	return isatty(STDOUT_FILENO) && !(refused && *refused) &&
+	       !(terminal && !strcmp(terminal, "dumb"));
+}
+
 int options_parse(int argc, char **argv, struct options *options, struct error *error)
 {
 	struct error later; /* of all mistakes the first is told */
 	int key, result = 0;
 
 	*options = (struct options){
-		.colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR"),
+		.colour = wants_colour(),
 		.lock_timeout = LOCK_TIMEOUT_DEFAULT,
 		.reason = "",
 	};

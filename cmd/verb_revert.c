@@ -7,8 +7,11 @@ static void revert(struct context *context, struct kernel *kernel, const struct 
 {
 	struct error forgot;
 
-	if (journal->phase == PHASE_NONE) {
-		error_set(&context->error, "nothing-pending", "no change waits for confirmation");
+	if (journal->phase != PHASE_PENDING) {
+		error_set(&context->error, "nothing-pending", "no change waits for confirmation%s",
+			  journal->phase == PHASE_APPLYING
+				  ? "; one was interrupted: detour recover undoes it"
+				  : "");
 		return;
 	}
 	if (undo_for_good(kernel, journal, context_user(context), context->options->reason,

@@ -116,8 +116,20 @@ static void rule_conflicts(struct diff *diff, const struct gateway *gateway)
 			rule_conflict(diff, &diff->observed->rules[i], gateway);
 }
 
+static void table_conflict(struct diff *diff)
+{
+	struct conflict *item = conflict(diff, KIND_NFT_TABLE);
+
+	item->object = "inet " NFT_TABLE;
+	item->found = "a table that another program owns (flag owner)";
+	item->wanted = "a table that detour can change";
+	item->hint = "end that program; the table goes with it";
+}
+
 void diff_conflicts(struct diff *diff)
 {
+	if (diff->observed->nft.is_owned)
+		table_conflict(diff);
 	for (size_t i = 0; i < diff->document->gateway_count; i++) {
 		name_conflicts(diff, &diff->document->gateways[i]);
 		route_conflicts(diff, &diff->document->gateways[i]);

@@ -14,7 +14,15 @@ struct dispatch {
 	enum family family;
 	uint32_t masks;
 	struct nft_table *table;
+	size_t told_apart; /* elements of the maps behind the first one */
 };
+
+/*
+ * Each set of redirects that share servers gets maps of its own, so their size
+ * grows with the third power of how many overlap. Behind that many elements,
+ * those that share a server are tried in order.
+ */
+enum { TOLD_APART_MAX = 200000 };
 
 /* Redirects that cannot be told apart by the levels above, in the document's order. */
 struct members {
@@ -254,9 +262,9 @@ static void sweep_run(struct sweep *sweep)
 	}
 }
 
-/* A map that leads each key of the level to the chain for those that cover it. */
-static void map_build(struct dispatch *dispatch, enum level level, const struct members *members,
-		      const char *name)
+/* A map that leads each key of the level to the chain for those that cover it; how many keys. */
+static size_t map_build(struct dispatch *dispatch, enum level level, const struct members *members,
+			const char *name)
 {
 	static const enum key_type address[FAMILY_COUNT] = { KEY_IPV4, KEY_IPV6 };
 	struct sweep sweep = {
@@ -272,6 +280,7 @@ static void map_build(struct dispatch *dispatch, enum level level, const struct 
 	set = set_build(dispatch->arena, dispatch->table, name, key, true);
 	set->elements = sweep.built.elements;
 	set->element_count = sweep.built.element_count;
+	return set->element_count;
 }
 
 static bool spans_equal(const struct spans *a, const struct spans *b)
@@ -340,7 +349,7 @@ static void chain_divide(struct dispatch *dispatch, enum level level, const char
 	struct nft_chain *chain;
 	struct nft_rule *rule;
 
-	map_build(dispatch, level, members, map);
+	dispatch->told_apart += map_build(dispatch, level, members, map);
 	chain = chain_build(dispatch->arena, dispatch->table, name);
 	rule = rule_build(dispatch->arena, chain, ROLE_DISPATCH, "by %s",
 			  level == LEVEL_SERVICE ? "service" : "client");
@@ -357,6 +366,8 @@ static const char *chain_for(struct dispatch *dispatch, enum level level,
 		return arena_printf(dispatch->arena, "redirect_%s", members->items[0]->name);
 	while (level < LEVEL_COUNT && !level_divides(dispatch, level, members))
 		level++;
+	if (dispatch->told_apart >= TOLD_APART_MAX)
+		level = LEVEL_COUNT;
 	name = arena_printf(dispatch->arena, "shared%d_%016llx",
 			    dispatch->family == FAMILY_IPV4 ? 4 : 6,
 			    (unsigned long long)members_hash(members, level));

@@ -185,7 +185,7 @@ static bool is_blank(const char *text, size_t size)
 static json_t *document_read(struct decoder *decoder, const char *text, size_t size)
 {
 	if (size > DOCUMENT_MAX_BYTES)
-		decoder_fault(decoder, "", "the document has %zu bytes; at most %d are read", size,
+		decoder_fault(decoder, "", "the document has more than the %d bytes that are read",
 			      DOCUMENT_MAX_BYTES);
 	/* What a crash leaves of a file; jansson would take it for the end. */
 	else if (memchr(text, '\0', size))

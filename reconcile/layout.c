@@ -26,6 +26,7 @@
 
 #include "reconcile/dispatch.h"
 #include "reconcile/rule_build.h"
+#include "reconcile/selection.h"
 
 struct layout {
 	struct arena *arena;
@@ -39,13 +40,6 @@ static const enum field saddr[FAMILY_COUNT] = { FIELD_IP_SADDR, FIELD_IP6_SADDR 
 static const enum field daddr[FAMILY_COUNT] = { FIELD_IP_DADDR, FIELD_IP6_DADDR };
 static const enum key_type address_key[FAMILY_COUNT] = { KEY_IPV4, KEY_IPV6 };
 static const uint8_t nfproto[FAMILY_COUNT] = { 2, 10 }; /* linux/netfilter.h: NFPROTO_IPV4, _IPV6 */
-
-static void interface_span(const char *name, struct span *span)
-{
-	*span = (struct span){ 0 };
-	memcpy(span->from, name, strnlen(name, IFNAME_SIZE - 1));
-	memcpy(span->to, span->from, sizeof(span->to));
-}
 
 static void set_fill(struct arena *arena, struct nft_set *set, const struct spans *spans)
 {
@@ -69,20 +63,13 @@ static const char *optional_set(struct layout *layout, const char *prefix, enum 
 	return name;
 }
 
-/* Where a redirect's packets come in: from its clients, and from a gateway in their name. */
 static const char *interfaces_set(struct layout *layout, const struct redirect *redirect)
 {
 	const char *name = arena_printf(layout->arena, "interfaces_%s", redirect->name);
 	struct nft_set *set = set_build(layout->arena, layout->table, name, KEY_IFNAME, false);
-	struct spans spans = { 0 };
-	size_t count = redirect->interface_spans.count;
+	struct spans spans;
 
-	spans.items = arena_alloc(layout->arena, (count + 1) * sizeof(*spans.items));
-	memcpy(spans.items, redirect->interface_spans.items, count * sizeof(*spans.items));
-	spans.count = count;
-	if (redirect->gateway->spoofs_clients)
-		interface_span(redirect->gateway->interface, &spans.items[spans.count++]);
-	spans_normalize(&spans);
+	selection_interfaces(layout->arena, redirect, &spans);
 	set_fill(layout->arena, set, &spans);
 	return name;
 }

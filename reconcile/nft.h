@@ -149,7 +149,8 @@ struct nft_set {
 
 struct nft_table {
 	bool exists;
-	bool foreign_flags;       /* dormant, or owned by another program */
+	bool foreign_flags;       /* dormant, or whatever else ours has not */
+	bool is_owned;            /* by another program, while it runs: NFT_TABLE_F_OWNER */
 	uint32_t generation;      /* of the whole ruleset when this was read; 0: not read */
 	struct nft_chain *chains; /* sorted by name */
 	size_t chain_count, chain_room;

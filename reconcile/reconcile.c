@@ -43,6 +43,8 @@ int comparison_make(struct kernel *kernel, const struct scope *scope, struct com
 	plan_build(scope->document, &comparison->desired, &comparison->observed, &comparison->plan);
 	warnings_of_document(scope->document, &comparison->plan);
 	warnings_of_state(scope->document, &comparison->observed, &comparison->plan);
+	if (!scope->everything)
+		warnings_of_emptying(scope->document, &comparison->observed, &comparison->plan);
 	comparison->made = true;
 	return 0;
 }

@@ -39,7 +39,8 @@ static int effect_on(const struct plan *plan, const char *redirect)
 	int worst = -1;
 
 	for (size_t i = 0; i < plan->step_count; i++)
-		if (concerns(&plan->steps[i], redirect) && (int)plan->steps[i].effect > worst)
+		/* In this order: names are compared only until the worst is found. */
+		if ((int)plan->steps[i].effect > worst && concerns(&plan->steps[i], redirect))
 			worst = (int)plan->steps[i].effect;
 	return worst;
 }

@@ -36,8 +36,7 @@ static void clients_build(struct arena *arena, const struct redirect *redirect, 
  * The connections that a spoofing gateway opens arrive by its own interface,
  * and are selected by servers and services like a client's.
  */
-static void interfaces_build(struct arena *arena, const struct redirect *redirect,
-			     struct spans *out)
+void selection_interfaces(struct arena *arena, const struct redirect *redirect, struct spans *out)
 {
 	const struct spans *spans = &redirect->interface_spans;
 	struct span *items;
@@ -57,7 +56,7 @@ void selection_build(struct arena *arena, const struct redirect *redirect, size_
 		     struct selection *out)
 {
 	*out = (struct selection){ .redirect = redirect, .index = index };
-	interfaces_build(arena, redirect, &out->interfaces);
+	selection_interfaces(arena, redirect, &out->interfaces);
 	for (enum family family = 0; family < FAMILY_COUNT; family++) {
 		if (!redirect_works_in(redirect, family))
 			continue;

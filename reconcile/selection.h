@@ -23,6 +23,12 @@ struct selection {
 void selection_build(struct arena *arena, const struct redirect *redirect, size_t index,
 		     struct selection *out);
 
+/*
+ * Where a redirect's packets come in: from its clients, and from a spoofing
+ * gateway in their name. The arena owns the spans, unless they are the redirect's.
+ */
+void selection_interfaces(struct arena *arena, const struct redirect *redirect, struct spans *out);
+
 /* Two selections that take the same connections to different gateways. */
 struct overlap {
 	const struct selection *earlier, *later;

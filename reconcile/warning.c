@@ -124,8 +124,8 @@ static void warn_rp_filter_overridden(const struct state *observed, struct plan 
 }
 
 /* A template that came out empty looks just like a wish to open everything. */
-static void warn_would_be_empty(const struct document *document, const struct state *observed,
-				struct plan *plan)
+void warnings_of_emptying(const struct document *document, const struct state *observed,
+			  struct plan *plan)
 {
 	for (size_t i = 0; i < document->redirect_count; i++)
 		if (document->redirects[i].enabled)
@@ -151,5 +151,4 @@ void warnings_of_state(const struct document *document, const struct state *obse
 			warn_client_interfaces(&document->redirects[i], observed, plan);
 	warn_sessions_cut(observed, plan);
 	warn_rp_filter_overridden(observed, plan);
-	warn_would_be_empty(document, observed, plan);
 }

@@ -8,6 +8,10 @@
 /* Those that need no kernel. */
 void warnings_of_document(const struct document *document, struct plan *plan);
 
+/* A document without redirects, where some are live: not for a destroy, which means it. */
+void warnings_of_emptying(const struct document *document, const struct state *observed,
+			  struct plan *plan);
+
 /* Those that an observation of our own objects and interfaces shows. */
 void warnings_of_state(const struct document *document, const struct state *observed,
 		       struct plan *plan);

@@ -651,6 +651,24 @@ def test_a_revert_by_the_guard_is_remembered_too(lab):
     assert error(lab.detour("apply", document())) == "reverted"
 
 
+def test_the_confirmed_document_is_never_refused(lab):
+    """A repair that nobody confirmed is undone, but cron and the next boot still apply it."""
+    lab.apply(document())
+    lab.ip("router", "route flush table 103")
+    lab.apply(document(), "--confirm", "60")
+    assert lab.detour("revert").exit == 0
+    lab.apply(document())
+    assert lab.connect("client", "10.1.0.5", 3389) == "gateway"
+
+
+def test_an_interrupted_destroy_that_was_undone_may_be_repeated(lab):
+    lab.apply(document())
+    kill = ["strace", "-qq", "-o", "/dev/null", "-e", "trace=fsync", "-e"]
+    lab.detour("destroy", wrapper=[*kill, "inject=fsync:signal=KILL:when=2"], wants_json=False)
+    assert lab.detour("recover").exit == 0
+    assert lab.detour("destroy").exit == 0
+
+
 def test_the_last_confirmed_document_is_kept(lab):
     kept = MEMORY / "confirmed.json"
     lab.apply(document())

@@ -2,6 +2,7 @@
 """What others keep on the router is not touched; where they stand in our way we stop."""
 
 import pathlib
+import subprocess
 
 import pytest
 
@@ -239,3 +240,25 @@ def test_ownership_survives_a_flush_by_others(lab, family):
     assert lab.detour("drift", document()).exit == 2
     lab.apply(document())
     assert lab.connect("client", family.server, 3389) == "gateway"
+
+
+def test_a_table_that_another_program_owns_is_a_conflict(lab):
+    """NFT_TABLE_F_OWNER: only the owner's socket may change the table while it lives."""
+    with lab.inside("router"):
+        words = ["nft", "--interactive"]
+        owner = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        owner.stdin.write("add table inet detour { flags owner; }\nlist tables\n")
+        owner.stdin.flush()
+        while "table inet detour" not in owner.stdout.readline():
+            assert owner.poll() is None
+        look = "nft list ruleset", "ip rule", "ip route show table all"
+        before = [lab.tool("router", command) for command in look]
+        result = lab.detour("apply", document())
+        assert result.exit == 3, repr(result)
+        assert [conflict["kind"] for conflict in result.json["conflicts"]] == ["nft_table"]
+        assert [lab.tool("router", command) for command in look] == before
+    finally:
+        owner.kill()
+        owner.wait()
+    lab.apply(document())

@@ -309,3 +309,12 @@ def test_hostile_input_is_an_error_and_changes_nothing(lab, name):
     assert result.exit == 1
     assert result.json["errors"] or result.json["error"]
     assert lab.snapshot() == before
+
+
+def test_a_report_that_is_lost_does_not_turn_a_change_into_nothing_was_changed(lab):
+    to_full = lambda verb: lab.detour(
+        verb, document(), wants_json=False, wrapper=["sh", "-c", 'exec "$@" >/dev/full', "sh"]
+    )
+    assert to_full("apply").exit == 0
+    result = to_full("drift")
+    assert result.exit == 1 and "could not be written" in result.errors

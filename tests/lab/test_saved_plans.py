@@ -51,13 +51,17 @@ def refused(lab, path, code, exit_code=1):
 
 
 def test_a_saved_plan_is_applied_and_leads_where_the_document_does(lab, family, plan_path):
+    lab.ip(
+        "gateway",
+        "address add 10.2.0.11/24 dev eth0",
+        "address add 2001:db8:2::11/64 dev eth0 nodad",
+    )
     lab.apply(OLD)
     planned = save(lab, NEW, plan_path)
     applied = lab.detour("apply", plan_path)
     assert applied.exit == 0, repr(applied)
     assert applied.json["steps"] == planned.json["steps"]
     assert lab.detour("drift", NEW).exit == 0
-    lab.ip("gateway", "address add 10.2.0.11/24 dev eth0", "address add 2001:db8:2::11/64 dev eth0 nodad")
     assert lab.connect("client", family.server, 8080) == "gateway"
 
 
@@ -101,11 +105,17 @@ def test_a_plan_that_cannot_be_written_is_an_error(lab):
 
 
 DISTURBANCES = {
-    "a route replaced": lambda lab: lab.ip("router", "route replace default via 10.2.0.12 dev eth2 table 103 protocol 103"),
+    "a route replaced": lambda lab: lab.ip(
+        "router", "route replace default via 10.2.0.12 dev eth2 table 103 protocol 103"
+    ),
     "a route gone": lambda lab: lab.ip("router", "route del default table 103"),
     "a policy rule gone": lambda lab: lab.ip("router", "rule del priority 101"),
-    "an element gone": lambda lab: lab.nft("router", "delete element inet detour services_rdp { 3389 . tcp }"),
-    "a rule added to our table": lambda lab: lab.nft("router", "insert rule inet detour prerouting accept"),
+    "an element gone": lambda lab: lab.nft(
+        "router", "delete element inet detour services_rdp { 3389 . tcp }"
+    ),
+    "a rule added to our table": lambda lab: lab.nft(
+        "router", "insert rule inet detour prerouting accept"
+    ),
     "our table gone": lambda lab: lab.nft("router", "delete table inet detour"),
     "rp_filter": lambda lab: lab.sysctl("router", "net/ipv4/conf/eth2/rp_filter", 1),
     "the gateway's link": lambda lab: lab.link_down("eth2"),
