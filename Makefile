@@ -2,7 +2,7 @@
 #
 # make          builds build/detour          make demo     shows it at work in a lab of namespaces
 # make check    runs every test              make lint     format, clang-tidy, cppcheck
-# make install  DESTDIR= PREFIX=/usr/local   make bench    the figures of docs/performance.md
+# make install  DESTDIR= PREFIX=/usr/local   make check-faults  every failing call, every kill: an hour
 
 VERSION   := 0.1.0
 PREFIX    ?= /usr/local
@@ -81,6 +81,13 @@ check-lab:
 	DETOUR=$(CURDIR)/$(BUILD)/asan/detour DETOUR_PLAIN=$(CURDIR)/$(BUILD)/detour \
 		/usr/bin/python3 -m pytest -q -p no:cacheprovider tests/lab
 
+# Each system call of a change fails in turn, or is where its process is killed; check-lab tries some.
+check-faults:
+	@tests/setup.sh build demo check
+	@$(MAKE) --no-print-directory -s all
+	DETOUR_FAULTS=all DETOUR=$(CURDIR)/$(BUILD)/detour DETOUR_PLAIN=$(CURDIR)/$(BUILD)/detour \
+		/usr/bin/python3 -m pytest -q -p no:cacheprovider tests/lab/test_faults.py tests/lab/test_race.py
+
 check-manual:
 	@for page in docs/man/*; do mandoc -T lint -W warning $$page || exit 1; done
 
@@ -107,6 +114,6 @@ install: all
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all units demo check check-units check-valgrind check-lab check-manual lint format install clean
+.PHONY: all units demo check check-units check-valgrind check-lab check-faults check-manual lint format install clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -38,6 +38,12 @@ static int parents_make(const char *path)
 	return 0;
 }
 
+static int not_lasting(const char *path, struct error *error)
+{
+	not_writable(path, error);
+	return FILE_NOT_LASTING;
+}
+
 /* Makes a rename or a removal in the path's directory last. 0, or -1 with errno. */
 static int parent_sync(const char *path)
 {
@@ -100,12 +106,12 @@ int file_replace(const char *path, const char *text, size_t size, struct error *
 		unlink(temporary);
 		return -1;
 	}
-	return parent_sync(path) < 0 ? not_writable(path, error) : 0;
+	return parent_sync(path) < 0 ? not_lasting(path, error) : 0;
 }
 
 int file_remove(const char *path, struct error *error)
 {
 	if (unlink(path) < 0)
 		return errno == ENOENT ? 0 : not_writable(path, error);
-	return parent_sync(path) < 0 ? not_writable(path, error) : 0;
+	return parent_sync(path) < 0 ? not_lasting(path, error) : 0;
 }

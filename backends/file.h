@@ -7,17 +7,20 @@
 
 #include "reconcile/error.h"
 
+enum { FILE_NOT_LASTING = 1 };
+
 /*
  * Puts the text there, 0644, atomically and on disk; directories that are
- * missing are made, 0755. A symbolic link is replaced, not followed. 0, or -1
- * with error "not-writable".
+ * missing are made, 0755. A symbolic link is replaced, not followed. 0; -1
+ * with error "not-writable" when nothing was changed; or FILE_NOT_LASTING with
+ * that error when it may not outlive a power cut.
  */
 int file_replace(const char *path, const char *text, size_t size, struct error *error);
 
 /* Makes the directories that lead to the path, 0755. 0, or -1 with error "not-writable". */
 int file_parents_make(const char *path, struct error *error);
 
-/* It may be gone already. 0, or -1 with error "not-writable". */
+/* It may be gone already. Returns as file_replace() does. */
 int file_remove(const char *path, struct error *error);
 
 #endif

@@ -6,8 +6,8 @@
 #include "reconcile/error.h"
 #include "reconcile/saved_plan.h"
 
-/* The kernel's boot id; "" when it cannot be read. text has 64 bytes. */
-void host_boot_id(char text[64]);
+/* The kernel's boot id; "" when it has none. text has 64 bytes. 0, or -1 with *error. */
+int host_boot_id(char text[64], struct error *error);
 
 /* 0, or -1 with *error. A machine without /etc/machine-id has the id "". */
 int host_read(struct host *host, struct error *error);

@@ -39,12 +39,10 @@ static int damaged(const char *path, const char *why, struct error *error)
 			 path, why);
 }
 
-static bool is_of_this_boot(const json_t *root)
+static bool is_of_boot(const json_t *root, const char *boot_id)
 {
 	const char *noted = json_string_value(json_object_get(root, "boot_id"));
-	char boot_id[64];
 
-	host_boot_id(boot_id);
 	return noted && !strcmp(noted, boot_id);
 }
 
@@ -64,13 +62,14 @@ static int journal_unpack(json_t *root, struct journal *journal, json_error_t *w
 	const char *phase, *id, *verb, *who, *reason, *digest;
 	json_int_t pid, guard, started, deadline;
 	int everything;
-	json_t *document, *before;
+	json_t *document, *before, *record;
 
-	if (json_unpack_ex(root, why, 0, "{s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:b,s:o,s:o}",
-			   "phase", &phase, "id", &id, "verb", &verb, "who", &who, "reason",
-			   &reason, "digest", &digest, "pid", &pid, "guard", &guard, "started",
-			   &started, "deadline", &deadline, "everything", &everything, "document",
-			   &document, "before", &before))
+	if (json_unpack_ex(root, why, 0,
+			   "{s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:b,s:o,s:o,s:o}", "phase",
+			   &phase, "id", &id, "verb", &verb, "who", &who, "reason", &reason,
+			   "digest", &digest, "pid", &pid, "guard", &guard, "started", &started,
+			   "deadline", &deadline, "everything", &everything, "document", &document,
+			   "before", &before, "record", &record))
 		return -1;
 	COPY(journal, id, id);
 	COPY(journal, verb, verb);
@@ -84,6 +83,7 @@ static int journal_unpack(json_t *root, struct journal *journal, json_error_t *w
 	journal->everything = everything;
 	journal->document = json_incref(document);
 	journal->before = json_incref(before);
+	journal->record = json_incref(record);
 	journal->phase = phase_of(phase);
 	return 0;
 }
@@ -93,10 +93,13 @@ static int journal_take(const char *path, json_t *root, struct journal *journal,
 {
 	const char *version = json_string_value(json_object_get(root, "detour"));
 	json_error_t why;
+	char boot_id[64];
 
 	if (!version || !json_object_get(root, "boot_id"))
 		return damaged(path, "it is no journal", error);
-	if (!is_of_this_boot(root))
+	if (host_boot_id(boot_id, error) < 0)
+		return -1;
+	if (!is_of_boot(root, boot_id))
 		return 0;
 	if (strcmp(version, VERSION) != 0)
 		return error_set(
@@ -133,36 +136,34 @@ int journal_read(struct journal *journal, struct error *error)
 
 /* --- writing ------------------------------------------------------------- */
 
-static json_t *journal_json(const struct journal *journal)
+static json_t *journal_json(const struct journal *journal, const char *boot_id)
 {
-	char boot_id[64];
-
-	host_boot_id(boot_id);
-	return json_pack("{s:i,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:b,s:O,s:O}",
+	return json_pack("{s:i,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:b,s:O,s:O,s:O}",
 			 "version", 1, "detour", VERSION, "boot_id", boot_id, "phase",
 			 phase_names[journal->phase], "id", journal->id, "verb", journal->verb,
 			 "who", journal->who, "reason", journal->reason, "digest", journal->digest,
 			 "pid", (json_int_t)journal->pid, "guard", (json_int_t)journal->guard,
 			 "started", (json_int_t)journal->started, "deadline",
 			 (json_int_t)journal->deadline, "everything", (int)journal->everything,
-			 "document", journal->document, "before", journal->before);
+			 "document", journal->document, "before", journal->before, "record",
+			 journal->record);
 }
 
 int journal_write(const struct journal *journal, struct error *error)
 {
-	char path[PATHS_MAX];
+	char path[PATHS_MAX], boot_id[64];
 	json_t *root;
 	char *text;
 	int result;
 
-	if (journal_path(path, error))
+	if (journal_path(path, error) || host_boot_id(boot_id, error))
 		return -1;
-	root = journal_json(journal);
+	root = journal_json(journal, boot_id);
 	text = root ? json_dumps(root, JSON_COMPACT) : NULL;
 	json_decref(root);
 	if (!text)
 		return error_set(error, "no-memory", "%s: out of memory", path);
-	result = file_replace(path, text, strlen(text), error);
+	result = file_replace(path, text, strlen(text), error) ? -1 : 0;
 	free(text);
 	return result;
 }
@@ -196,6 +197,7 @@ void journal_free(struct journal *journal)
 {
 	json_decref(journal->document);
 	json_decref(journal->before);
+	json_decref(journal->record);
 	*journal = (struct journal){ 0 };
 }
 

@@ -41,6 +41,7 @@ struct journal {
 	bool everything;  /* of the scope */
 	json_t *document; /* the new one; null for destroy. Owned */
 	json_t *before;   /* state_to_json(). Owned */
+	json_t *record;   /* record_json(), as it was before. Owned */
 };
 
 /*

@@ -26,7 +26,7 @@ static int json_save(const char *path, const json_t *json, struct error *error)
 	free(text);
 	if (size < 0)
 		return error_set(error, "no-memory", "%s: out of memory", path);
-	result = file_replace(path, lines, (size_t)size, error);
+	result = file_replace(path, lines, (size_t)size, error) ? -1 : 0;
 	free(lines);
 	return result;
 }
@@ -54,7 +54,9 @@ static int reverted_save(json_t *list, struct error *error)
 	int result;
 
 	memory_path("/reverted.json", path);
-	result = json_array_size(list) ? json_save(path, root, error) : file_remove(path, error);
+	result = json_array_size(list)      ? json_save(path, root, error)
+		 : file_remove(path, error) ? -1
+					    : 0;
 	json_decref(root);
 	return result;
 }
@@ -152,5 +154,5 @@ int memory_forget(struct error *error)
 	char path[PATHS_MAX];
 
 	memory_path("/confirmed.json", path);
-	return file_remove(path, error);
+	return file_remove(path, error) ? -1 : 0;
 }

@@ -62,7 +62,8 @@ static void line_skip(FILE *file)
 	while (c != '\n' && c != EOF);
 }
 
-static void stream_read(FILE *file, const char *path, bool own, struct names *names)
+/* 0, or -1 with errno. */
+static int stream_read(FILE *file, const char *path, bool own, struct names *names)
 {
 	char line[LINE_MAX_BYTES], *name;
 	const char *kept_path = arena_strdup(names->arena, path);
@@ -78,6 +79,7 @@ static void stream_read(FILE *file, const char *path, bool own, struct names *na
 						   .own = own,
 						   .file = kept_path };
 	}
+	return ferror(file) ? -1 : 0;
 }
 
 static int not_readable(const char *path, struct error *error)
@@ -106,7 +108,11 @@ static int file_read(const char *path, bool own, struct names *names, struct err
 		close(fd);
 		return error_set(error, "no-memory", "%s: out of memory", path);
 	}
-	stream_read(file, path, own, names);
+	if (stream_read(file, path, own, names) < 0) {
+		not_readable(path, error);
+		fclose(file);
+		return -1;
+	}
 	fclose(file);
 	return 1;
 }
@@ -209,21 +215,30 @@ static bool is_same(const struct rt_table *a, const struct rt_table *b)
 	return b && a->id == b->id && !strcmp(a->name, b->name);
 }
 
-/* Our file with `before` taken out and `after` put in; either may be NULL. */
+static void line_put(FILE *text, const struct rt_table *item)
+{
+	fprintf(text, "%s%u\t%s\n", ftell(text) ? "" : HEADING, item->id, item->name);
+}
+
+/* Our file with `before` taken out and `after` put in by its number; either may be NULL. */
 static void text_build(FILE *text, const struct names *own, const struct step *step)
 {
 	const struct rt_table *after = step->after;
-	size_t kept = 0;
+	bool is_put = !after;
 
 	for (size_t i = 0; i < own->count; i++) {
-		if (is_same(&own->items[i], step->before) || is_same(&own->items[i], after))
+		const struct rt_table *item = &own->items[i];
+
+		if (is_same(item, step->before) || is_same(item, after))
 			continue;
-		if (!kept++)
-			fputs(HEADING, text);
-		fprintf(text, "%u\t%s\n", own->items[i].id, own->items[i].name);
+		if (!is_put && after->id < item->id) {
+			line_put(text, after);
+			is_put = true;
+		}
+		line_put(text, item);
 	}
-	if (after)
-		fprintf(text, "%s%u\t%s\n", kept ? "" : HEADING, after->id, after->name);
+	if (!is_put)
+		line_put(text, after);
 }
 
 static int text_write(const char *path, const struct names *own, const struct step *step,
@@ -256,5 +271,5 @@ int names_write(const struct step *step, struct error *error)
 	if (result >= 0)
 		result = text_write(path, &own, step, error);
 	arena_free(&arena);
-	return result;
+	return result == FILE_NOT_LASTING ? OUTCOME_UNKNOWN : result;
 }

@@ -181,8 +181,9 @@ static int answer_read(struct netlink *nl, struct answer *answer, bool is_dump)
 			answer->interrupted = true;
 			continue;
 		}
+		/* Whatever is wrong with the socket: the request may have been carried out. */
 		if (size < 0)
-			return (int)size;
+			return netlink_is_lost((int)size) ? (int)size : -ETIMEDOUT;
 		for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left))
 			answer_take(nl, answer, message);
 	}

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "backends/record.h"
 
+#include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <jansson.h>
@@ -18,23 +20,47 @@ static int record_path(char *path, struct error *error)
 	return 0;
 }
 
-static bool is_of_this_boot(const json_t *root)
+static bool is_of_boot(const json_t *root, const char *boot_id)
 {
 	const char *recorded = json_string_value(json_object_get(root, "boot_id"));
-	char boot_id[64];
 
-	host_boot_id(boot_id);
 	return recorded && !strcmp(recorded, boot_id) &&
 	       json_integer_value(json_object_get(root, "version")) == 1;
 }
 
-/* The object of interfaces, empty when the file is of no use. Released with json_decref(). */
-static json_t *interfaces_load(const char *path)
+static json_t *not_readable(const char *path, struct error *error)
 {
-	json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, NULL);
-	json_t *interfaces = json_object_get(root, "interfaces");
+	error_set(error, "not-readable",
+		  "%s: cannot be read: %s; the values of rp_filter to restore are kept there", path,
+		  strerror(errno));
+	return NULL;
+}
 
-	if (json_is_object(interfaces) && is_of_this_boot(root))
+/*
+ * The object of interfaces, empty when the file is not there or of no use. Released with
+ * json_decref(). NULL with *error when it cannot be read: what it says must not be lost then.
+ */
+static json_t *interfaces_load(const char *path, struct error *error)
+{
+	FILE *file = fopen(path, "re");
+	json_t *root, *interfaces;
+	char boot_id[64];
+	bool is_read;
+
+	if (!file)
+		return errno == ENOENT ? json_object() : not_readable(path, error);
+	errno = 0;
+	root = json_loadf(file, JSON_REJECT_DUPLICATES, NULL);
+	is_read = !ferror(file);
+	if (!is_read)
+		not_readable(path, error);
+	fclose(file);
+	if (!is_read || host_boot_id(boot_id, error) < 0) {
+		json_decref(root);
+		return NULL;
+	}
+	interfaces = json_object_get(root, "interfaces");
+	if (json_is_object(interfaces) && is_of_boot(root, boot_id))
 		json_incref(interfaces);
 	else
 		interfaces = json_object();
@@ -42,7 +68,7 @@ static json_t *interfaces_load(const char *path)
 	return interfaces;
 }
 
-static int interfaces_save(const char *path, json_t *interfaces, struct error *error)
+static int interfaces_save(const char *path, const json_t *interfaces, struct error *error)
 {
 	char boot_id[64];
 	json_t *root;
@@ -50,15 +76,16 @@ static int interfaces_save(const char *path, json_t *interfaces, struct error *e
 	int result;
 
 	if (json_object_size(interfaces) == 0)
-		return file_remove(path, error);
-	host_boot_id(boot_id);
+		return file_remove(path, error) ? -1 : 0;
+	if (host_boot_id(boot_id, error) < 0)
+		return -1;
 	root = json_pack("{s:i, s:s, s:O}", "version", 1, "boot_id", boot_id, "interfaces",
-			 interfaces);
+			 (json_t *)interfaces);
 	text = json_dumps(root, JSON_INDENT(2) | JSON_SORT_KEYS);
 	json_decref(root);
 	if (!text)
 		return error_set(error, "no-memory", "%s: out of memory", path);
-	result = file_replace(path, text, strlen(text), error);
+	result = file_replace(path, text, strlen(text), error) ? -1 : 0;
 	free(text);
 	return result;
 }
@@ -78,7 +105,9 @@ int record_read(struct arena *arena, struct record *out, struct error *error)
 	*out = (struct record){ 0 };
 	if (record_path(path, error))
 		return -1;
-	interfaces = interfaces_load(path);
+	interfaces = interfaces_load(path, error);
+	if (!interfaces)
+		return -1;
 	json_object_foreach(interfaces, name, entry)
 	{
 		const json_t *before = json_object_get(entry, "before");
@@ -112,7 +141,9 @@ int record_note(const char *interface, int before, int ours, struct error *error
 
 	if (record_path(path, error))
 		return -1;
-	interfaces = interfaces_load(path);
+	interfaces = interfaces_load(path, error);
+	if (!interfaces)
+		return -1;
 	json_object_set_new(interfaces, interface,
 			    json_pack("{s:i, s:i}", "before", before, "ours", ours));
 	result = interfaces_save(path, interfaces, error);
@@ -128,9 +159,32 @@ int record_drop(const char *interface, struct error *error)
 
 	if (record_path(path, error))
 		return -1;
-	interfaces = interfaces_load(path);
+	interfaces = interfaces_load(path, error);
+	if (!interfaces)
+		return -1;
 	if (json_object_del(interfaces, interface) == 0)
 		result = interfaces_save(path, interfaces, error);
+	json_decref(interfaces);
+	return result;
+}
+
+json_t *record_json(struct error *error)
+{
+	char path[PATHS_MAX];
+
+	return record_path(path, error) ? NULL : interfaces_load(path, error);
+}
+
+int record_restore(const json_t *noted, struct error *error)
+{
+	json_t *interfaces = record_json(error);
+	char path[PATHS_MAX];
+	int result = 0;
+
+	if (!interfaces || record_path(path, error))
+		result = -1;
+	else if (!json_equal(interfaces, noted))
+		result = interfaces_save(path, noted, error);
 	json_decref(interfaces);
 	return result;
 }

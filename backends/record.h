@@ -3,13 +3,16 @@
  * The record of rp_filter values as they were before our first write:
  * /run/detour/NETNS-COOKIE/rp_filter.json,
  *     {"version":1,"boot_id":"...","interfaces":{"eth2":{"before":1,"ours":2}}}
- * It is noted before a write and dropped after a restoration, so that a crash
- * in between loses nothing. Only the holder of the apply's lock writes it.
+ * It is changed before the value is; what it said until then is in the journal
+ * of the change, so that a crash in between loses nothing. Only the holder of
+ * the apply's lock writes it.
  */
 #ifndef BACKENDS_RECORD_H
 #define BACKENDS_RECORD_H
 
 #include <stddef.h>
+
+#include <jansson.h>
 
 #include "reconcile/arena.h"
 #include "reconcile/error.h"
@@ -27,7 +30,8 @@ struct record {
 /*
  * A record that is missing, damaged or of another boot is an empty one: what
  * it said no longer holds, and the live values are then taken for the
- * administrator's. The arena owns the entries. 0, or -1 with *error.
+ * administrator's. One that cannot be read is an error. The arena owns the
+ * entries. 0, or -1 with *error.
  */
 int record_read(struct arena *arena, struct record *out, struct error *error);
 
@@ -39,5 +43,14 @@ int record_note(const char *interface, int before, int ours, struct error *error
 
 /* Forgets the interface; the file goes with its last entry. 0, or -1 with *error. */
 int record_drop(const char *interface, struct error *error);
+
+/* All of it, for the journal; NULL with *error. Released with json_decref(). */
+json_t *record_json(struct error *error);
+
+/*
+ * Makes it what record_json() gave: once the old values stand again, what was
+ * noted in between says the wrong thing. 0, or -1 with *error.
+ */
+int record_restore(const json_t *noted, struct error *error);
 
 #endif

@@ -206,7 +206,7 @@ static int route_send(struct netlink *nl, uint16_t type, uint16_t flags, const s
 	bool deletes = type == RTM_DELROUTE;
 
 	if (route->dev[0] && !index)
-		return -ENODEV;
+		return -errno;
 	header->rtm_family = rtnl_family(route->family);
 	header->rtm_protocol = route->protocol;
 	header->rtm_type = route->type == ROUTE_UNICAST ? RTN_UNICAST : RTN_UNSPEC;

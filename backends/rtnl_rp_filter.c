@@ -231,9 +231,25 @@ static int value_write(struct netlink *nl, const struct conf *conf, const struct
 	return rtnl_refused(nl, code, what, "written", error);
 }
 
+/* before == value: it is not ours then, and nothing is noted. */
+static int record_set(const char *interface, int before, int value, struct error *error)
+{
+	return before == value ? record_drop(interface, error)
+			       : record_note(interface, before, value, error);
+}
+
+static bool is_written(struct netlink *nl, const struct conf *tried, int value)
+{
+	struct conf now = *tried;
+
+	return conf_get(nl, tried->index, &now) == 0 && now.value == value;
+}
+
 /*
  * What stood there before our very first write is what is to be restored one
  * day, whoever wrote since, and writing just that value is the restoration.
+ * Nothing stays noted as ours that was not written: it would pass for an
+ * administrator's value.
  */
 static int value_write_recorded(struct netlink *nl, const struct conf *live,
 				const struct rp_filter *wanted, const struct record *record,
@@ -242,11 +258,12 @@ static int value_write_recorded(struct netlink *nl, const struct conf *live,
 	const struct record_entry *entry = record_find(record, wanted->interface);
 	int before = entry ? entry->before : live->value, outcome;
 
-	if (wanted->value != before && record_note(wanted->interface, before, wanted->value, error))
+	if (record_set(wanted->interface, before, wanted->value, error))
 		return -1;
 	outcome = value_write(nl, live, wanted, error);
-	if (outcome == OUTCOME_DONE && wanted->value == before && entry)
-		return record_drop(wanted->interface, error);
+	if (outcome != OUTCOME_DONE && !is_written(nl, live, wanted->value) &&
+	    record_set(wanted->interface, before, entry ? entry->ours : before, error))
+		return outcome == OUTCOME_UNKNOWN ? outcome : -1;
 	return outcome;
 }
 

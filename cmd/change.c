@@ -11,6 +11,7 @@
 #include "backends/boot.h"
 #include "backends/lock.h"
 #include "backends/memory.h"
+#include "backends/record.h"
 #include "cmd/undo.h"
 #include "reconcile/state_json.h"
 
@@ -222,7 +223,8 @@ void change_look(struct context *context)
 
 /* --- before the first write ---------------------------------------------- */
 
-static void journal_fill(struct context *context, const struct comparison *first)
+static int journal_fill(struct context *context, const struct comparison *first,
+			struct error *error)
 {
 	struct journal *journal = &context->journal;
 	const struct options *options = context->options;
@@ -239,7 +241,11 @@ static void journal_fill(struct context *context, const struct comparison *first
 	journal->everything = context->scope->everything;
 	journal->document = context->source ? json_incref(context->source) : json_null();
 	journal->before = state_to_json(&first->observed, &first->plan);
+	journal->record = record_json(error);
+	if (!journal->record)
+		return -1;
 	journal->phase = PHASE_APPLYING;
+	return 0;
 }
 
 int change_prepare(void *opaque, const struct comparison *first, struct error *error)
@@ -249,7 +255,8 @@ int change_prepare(void *opaque, const struct comparison *first, struct error *e
 	struct error ignored;
 
 	catch_signals();
-	journal_fill(context, first);
+	if (journal_fill(context, first, error) < 0)
+		return -1;
 	if (journal_write(journal, error) == 0 &&
 	    (!context->options->confirm || undo_later(journal, error) == 0))
 		return 0;
@@ -307,7 +314,8 @@ static void journal_close(struct context *context, struct kernel *kernel)
 		break;
 	default:
 		/* Should it stay: what it leads back to is what stands there already. */
-		journal_remove(&ignored);
+		if (record_restore(context->journal.record, &ignored) == 0)
+			journal_remove(&ignored);
 	}
 }
 

@@ -11,6 +11,7 @@
 #include "backends/live.h"
 #include "backends/lock.h"
 #include "backends/memory.h"
+#include "backends/record.h"
 #include "reconcile/reconcile.h"
 #include "reconcile/report.h"
 
@@ -52,6 +53,8 @@ int undo(struct kernel *kernel, const struct journal *journal, struct error *err
 	if (result == 0)
 		result = restore(kernel, &scope, journal->before, error) ? 0 : -1;
 	document_free(&document);
+	if (result == 0)
+		result = record_restore(journal->record, error);
 	return result < 0 ? -1 : journal_remove(error);
 }
 

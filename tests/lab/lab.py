@@ -41,6 +41,7 @@ import threading
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
 DETOUR = os.environ.get("DETOUR", str(REPO / "build" / "detour"))
+DETOUR_PLAIN = os.environ.get("DETOUR_PLAIN", DETOUR)  # without sanitizers, to be traced
 SERVER_PORTS = (21, 22, 3389, 5899, 5900, 5905, 5910, 5911, 8080), (53, 3389)  # TCP, UDP
 CLIENT_PORTS = (9000,), ()  # for connections that the server opens
 PROXY_PORTS = (1000,), (1000,)  # to which the gateway brings whatever it receives
@@ -706,9 +707,9 @@ class Lab:
 
     # The program
 
-    def detour(self, verb, document=None, *args, wants_json=True, wrapper=(), cwd=None):
+    def detour(self, verb, document=None, *args, wants_json=True, wrapper=(), cwd=None, program=DETOUR):
         """Runs detour on the router. document: a dict, a text, a path, or None for no file."""
-        words = [*wrapper, DETOUR, verb, *args, *(["--json"] if wants_json else [])]
+        words = [*wrapper, program, verb, *args, *(["--json"] if wants_json else [])]
         stdin = None
         if isinstance(document, pathlib.Path):
             words.append(str(document))

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Whatever call fails, and wherever it is killed: the old state or the new one, and it says which.
+
+A sample of the points; all of them with DETOUR_FAULTS=all (make check-faults).
+"""
+
+import collections
+import shutil
+
+import pytest
+
+from faults import CHANGES, FOR_EVER, ONCE, after_a_failure, after_a_kill, kills, sweep, tamperings
+
+pytestmark = pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
+
+
+@pytest.fixture(scope="module")
+def figures(pytestconfig):
+    """Prints what was tried, and what came of it."""
+    lines = {}
+    yield lines
+    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        total = collections.Counter()
+        for name, (outcomes, violations) in lines.items():
+            found = outcomes + collections.Counter(violations=len(violations))
+            total += found
+            print(f"\n{name}: {describe(found)}", end="")
+        print(f"\nall: {describe(total)}")
+
+
+def describe(found):
+    parts = [f"{count} {outcome}" for outcome, count in sorted(found.items()) if outcome != "violations"]
+    return ", ".join([f"{found.total()} points", *parts, f"{found['violations']} violations"])
+
+
+@pytest.mark.parametrize("kind", CHANGES)
+def test_when_a_call_fails_the_state_is_the_one_that_the_exit_code_says(figures, kind):
+    found = sweep(kind, lambda points: tamperings(points, ONCE), after_a_failure, 32)
+    figures[f"{kind}, one call fails"] = found
+    assert not found[1], "\n".join(found[1])
+
+
+@pytest.mark.parametrize("kind", CHANGES)
+def test_when_calls_fail_from_then_on_the_state_is_told_or_can_be_recovered(figures, kind):
+    found = sweep(kind, lambda points: tamperings(points, FOR_EVER), after_a_failure, 12, "+")
+    figures[f"{kind}, calls fail from then on"] = found
+    assert not found[1], "\n".join(found[1])
+
+
+@pytest.mark.parametrize("kind", CHANGES)
+def test_killed_before_or_after_a_call_that_writes_it_can_be_recovered(figures, kind):
+    found = sweep(kind, kills, after_a_kill, 16)
+    figures[f"{kind}, killed"] = found
+    assert not found[1], "\n".join(found[1])
