@@ -284,7 +284,7 @@ def difference(found, wanted):
 
 
 def sweep(kind, choose, judge, size, last=""):
-    """Tampers with a change of that kind, once at each of the points chosen: (outcomes, violations)."""
+    """Tampers with a change at each of the points chosen in turn: (outcomes, violations)."""
     outcomes, violations, todo = collections.Counter(), [], None
     while todo is None or todo:  # after a violation on in a fresh lab
         with Lab(strict=True, second_gateway=True) as lab:

@@ -707,7 +707,9 @@ class Lab:
 
     # The program
 
-    def detour(self, verb, document=None, *args, wants_json=True, wrapper=(), cwd=None, program=DETOUR):
+    def detour(
+        self, verb, document=None, *args, wants_json=True, wrapper=(), cwd=None, program=DETOUR
+    ):
         """Runs detour on the router. document: a dict, a text, a path, or None for no file."""
         words = [*wrapper, program, verb, *args, *(["--json"] if wants_json else [])]
         stdin = None

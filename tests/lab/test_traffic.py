@@ -54,7 +54,8 @@ def fail(lab, wanted, point):
     """An apply that fails at a netlink message and is rolled back."""
     inject = f"inject=sendto:error=EPERM:when={point[1]}"
     wrapper = strace("-e", "trace=sendto", "-e", inject, "-o", "/dev/null")
-    assert lab.detour("apply", wanted, "--again", wrapper=wrapper).exit in (1, 5)  # 1: it was the first write
+    result = lab.detour("apply", wanted, "--again", wrapper=wrapper)
+    assert result.exit in (1, 5), repr(result)  # 1: it was the first write
 
 
 def amid_the_writes(lab):
@@ -94,7 +95,8 @@ def everything(lab, traffic, writes):
 
 def test_no_selected_connection_gets_past_the_gateway_and_no_other_is_disturbed(strict_lab, capsys):
     lab = strict_lab
-    lab.ip("gateway", *(f"addr add {a} dev eth0 nodad" for a in ("10.2.0.11/24", "2001:db8:2::11/64")))
+    for address in ("10.2.0.11/24", "2001:db8:2::11/64"):
+        lab.ip("gateway", f"addr add {address} dev eth0 nodad")
     writes = amid_the_writes(lab)
     lasting = [lab.open("client", address, UNSELECTED) for address in ADDRESSES]
     targets = [(address, port) for port in (SELECTED, UNSELECTED) for address in ADDRESSES]
@@ -107,9 +109,11 @@ def test_no_selected_connection_gets_past_the_gateway_and_no_other_is_disturbed(
     arrived = {(p.target, p.sport) for p in seen.at("server", SELECTED) if p.flags == "S"}
     past = [a for a in audited if (a.address, source_port(a.number)) in arrived]
     with capsys.disabled():
-        print(f"\n{len(traffic.attempts)} connections: {len(audited)} selected ones of {len(selected)} "
-              f"between first apply and destroy, {len(past)} past the gateway; "
-              f"{len(others)} others, {sum(a.answer != 'server' for a in others)} disturbed")  # fmt: skip
+        print(
+            f"\n{len(traffic.attempts)} connections: {len(audited)} selected ones between first "
+            f"apply and destroy, {len(past)} past the gateway; {len(others)} unselected ones, "
+            f"{sum(a.answer != 'server' for a in others)} disturbed"
+        )
     assert len(traffic.attempts) >= WANTED
     assert not past and not [a for a in audited if a.answer == "server"]
     assert not [attempt for attempt in others if attempt.answer != "server"]
