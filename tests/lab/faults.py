@@ -65,7 +65,8 @@ WRITES = re.compile(
     r"|sendmsg\(|write\([^12]|fsync\(|fchmod\(|chmod\(|rename\(|unlink\(|mkdir\(|openat\(.*O_CREAT"
 )
 MEMORY_CALLS = "brk", "mmap", "munmap", "mprotect"  # how many there are, chance decides
-OLD_STATE, UNKNOWN = (1, 3, 4, 5, 75), 6
+# 2: the last look could not see all that was done, and says that steps remain.
+NEW_STATE, OLD_STATE, UNKNOWN = (0, 2), (1, 3, 4, 5, 75), 6
 KILLED = -signal.SIGKILL, 128 + signal.SIGKILL
 
 Point = collections.namedtuple("Point", "call number line")  # the number-th of these calls
@@ -242,8 +243,8 @@ def require_state(change, wanted, *what):
 
 def after_a_failure(change, result):
     """What came of it; Violation when that is not what the exit code says."""
-    if result.exit == 0:
-        require_state(change, change.after, "exit 0, but not the new state:")
+    if result.exit in NEW_STATE:
+        require_state(change, change.after, "exit", result.exit, "but not the new state:")
         return "new"
     if result.exit in OLD_STATE:
         if journal(change.lab) and not isinstance(change, Recover):
