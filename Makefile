@@ -2,7 +2,7 @@
 #
 # make          builds build/detour          make demo     shows it at work in a lab of namespaces
 # make check    runs every test              make lint     format, clang-tidy, cppcheck
-# make install  DESTDIR= PREFIX=/usr/local   make check-faults  every failing call, every kill: an hour
+# make install  DESTDIR= PREFIX=/usr/local   make check-faults  every failing call, every kill: half an hour
 
 VERSION   := 0.1.0
 PREFIX    ?= /usr/local
@@ -79,14 +79,14 @@ check-lab:
 	@$(ASAN) -j2 all
 	@$(MAKE) --no-print-directory -s all
 	DETOUR=$(CURDIR)/$(BUILD)/asan/detour DETOUR_PLAIN=$(CURDIR)/$(BUILD)/detour \
-		/usr/bin/python3 -m pytest -q -p no:cacheprovider tests/lab
+		/usr/bin/python3 -m pytest -q -n auto -p no:cacheprovider tests/lab
 
 # Each system call of a change fails in turn, or is where its process is killed; check-lab tries some.
 check-faults:
 	@tests/setup.sh build demo check
 	@$(MAKE) --no-print-directory -s all
 	DETOUR_FAULTS=all DETOUR=$(CURDIR)/$(BUILD)/detour DETOUR_PLAIN=$(CURDIR)/$(BUILD)/detour \
-		/usr/bin/python3 -m pytest -q -p no:cacheprovider tests/lab/test_faults.py tests/lab/test_race.py
+		/usr/bin/python3 -m pytest -q -n auto -p no:cacheprovider tests/lab/test_faults.py tests/lab/test_race.py
 
 check-manual:
 	@for page in docs/man/*; do mandoc -T lint -W warning $$page || exit 1; done

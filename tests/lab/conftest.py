@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Fixtures: every test gets a lab of its own (it takes 50 ms), most run once per family."""
 
+import collections
 import pathlib
 import sys
 from types import SimpleNamespace
@@ -78,3 +79,22 @@ def wide_lab():
 def pytest_sessionstart(session):
     if not pathlib.Path(laboratory.DETOUR).exists():
         pytest.exit(f"{laboratory.DETOUR} is not there: run make", returncode=3)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What tests counted: record_property("figure", text), or "points" as test_faults.py does."""
+    total = collections.Counter()
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, value in report.user_properties if report.when == "call" else ():
+            if name == "figure":
+                terminalreporter.write_line(value)
+            elif name == "points":
+                terminalreporter.write_line(f"{value[0]}: {points_text(value[1])}")
+                total.update(value[1])
+    if total:
+        terminalreporter.write_line(f"all points: {points_text(total)}")
+
+
+def points_text(outcomes):
+    parts = [f"{count} {name}" for name, count in sorted(outcomes.items())]
+    return ", ".join([f"{sum(outcomes.values())} points", *parts])

@@ -104,7 +104,8 @@ def enter_private_files():
     shutil.copytree("/etc/iproute2", "/run/iproute2.pristine")
     mount("/run/etc", "/etc", flags=MS_BIND)
     cpus = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {cpus[os.getpid() % len(cpus)]})
+    worker = os.environ.get("PYTEST_XDIST_WORKER", f"gw{os.getpid()}")  # gw0, gw1, ... one a CPU
+    os.sched_setaffinity(0, {cpus[int(worker[2:]) % len(cpus)]})
 
 
 def reset_private_files():

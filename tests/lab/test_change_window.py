@@ -176,7 +176,7 @@ def test_who_finds_the_lock_held_exits_75_and_says_by_whom(lab, verb):
         result = lab.detour(verb, wanted, "--lock-timeout", "0")
     assert (result.exit, error(result)) == (75, "busy")
     message = result.json["error"]["message"]
-    assert str(os.getpid()) in message and "pytest" in message
+    assert str(os.getpid()) in message and "python3" in message
     assert lab.snapshot() == before
 
 

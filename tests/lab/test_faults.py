@@ -4,7 +4,6 @@
 A sample of the points; all of them with DETOUR_FAULTS=all (make check-faults).
 """
 
-import collections
 import shutil
 
 import pytest
@@ -16,47 +15,29 @@ from lab import Lab
 pytestmark = pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
 
 
-@pytest.fixture(scope="module")
-def figures(pytestconfig):
-    """Prints what was tried, and what came of it."""
-    lines = {}
-    yield lines
-    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
-    with capture.global_and_fixture_disabled():
-        total = collections.Counter()
-        for name, (outcomes, violations) in lines.items():
-            found = outcomes + collections.Counter(violations=len(violations))
-            total += found
-            print(f"\n{name}: {describe(found)}", end="")
-        print(f"\nall: {describe(total)}")
-
-
-def describe(found):
-    """Each violation is a point of its own, for which no outcome counts."""
-    outcomes = sorted(name for name in found if name != "violations")
-    parts = [f"{found[name]} {name}" for name in outcomes]
-    return ", ".join([f"{found.total()} points", *parts, f"{found['violations']} violations"])
+def check(record_property, what, found):
+    """found is what sweep() gives; each violation is a point for which no outcome counts."""
+    outcomes, violations = found
+    record_property("points", (what, {**outcomes, "violations": len(violations)}))
+    assert not violations, "\n".join(violations)
 
 
 @pytest.mark.parametrize("kind", CHANGES)
-def test_when_a_call_fails_the_state_is_the_one_that_the_exit_code_says(figures, kind):
+def test_when_a_call_fails_the_state_is_the_one_that_the_exit_code_says(record_property, kind):
     found = sweep(kind, lambda points: tamperings(points, ONCE), after_a_failure, 32)
-    figures[f"{kind}, one call fails"] = found
-    assert not found[1], "\n".join(found[1])
+    check(record_property, f"{kind}, one call fails", found)
 
 
 @pytest.mark.parametrize("kind", CHANGES)
-def test_when_calls_fail_from_then_on_the_state_is_told_or_can_be_recovered(figures, kind):
+def test_when_calls_fail_from_then_on_the_state_is_told_or_can_be_recovered(record_property, kind):
     found = sweep(kind, lambda points: tamperings(points, FOR_EVER), after_a_failure, 12, "+")
-    figures[f"{kind}, calls fail from then on"] = found
-    assert not found[1], "\n".join(found[1])
+    check(record_property, f"{kind}, calls fail from then on", found)
 
 
 @pytest.mark.parametrize("kind", CHANGES)
-def test_killed_before_or_after_a_call_that_writes_it_can_be_recovered(figures, kind):
+def test_killed_before_or_after_a_call_that_writes_it_can_be_recovered(record_property, kind):
     found = sweep(kind, kills, after_a_kill, 16)
-    figures[f"{kind}, killed"] = found
-    assert not found[1], "\n".join(found[1])
+    check(record_property, f"{kind}, killed", found)
 
 
 def test_an_interrupted_change_of_rp_filter_leaves_nothing_that_destroy_would_stumble_over():

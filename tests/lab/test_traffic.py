@@ -93,7 +93,7 @@ def everything(lab, traffic, writes):
     return began, ended
 
 
-def test_no_selected_connection_gets_past_the_gateway_and_no_other_is_disturbed(strict_lab, capsys):
+def test_no_selected_connection_gets_past_the_gateway_and_no_other_is_disturbed(strict_lab, record_property):
     lab = strict_lab
     for address in ("10.2.0.11/24", "2001:db8:2::11/64"):
         lab.ip("gateway", f"addr add {address} dev eth0 nodad")
@@ -108,12 +108,13 @@ def test_no_selected_connection_gets_past_the_gateway_and_no_other_is_disturbed(
     audited = [a for a in selected if began <= a.began and a.sent <= ended]
     arrived = {(p.target, p.sport) for p in seen.at("server", SELECTED) if p.flags == "S"}
     past = [a for a in audited if (a.address, source_port(a.number)) in arrived]
-    with capsys.disabled():
-        print(
-            f"\n{len(traffic.attempts)} connections: {len(audited)} selected ones between first "
-            f"apply and destroy, {len(past)} past the gateway; {len(others)} unselected ones, "
-            f"{sum(a.answer != 'server' for a in others)} disturbed"
-        )
+    disturbed = sum(attempt.answer != "server" for attempt in others)
+    record_property(
+        "figure",
+        f"{len(traffic.attempts)} connections: {len(audited)} selected ones between first apply "
+        f"and destroy, {len(past)} past the gateway; {len(others)} unselected ones, {disturbed} "
+        "disturbed",
+    )
     assert len(traffic.attempts) >= WANTED
     assert not past and not [a for a in audited if a.answer == "server"]
     assert not [attempt for attempt in others if attempt.answer != "server"]
