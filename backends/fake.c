@@ -144,8 +144,31 @@ const char *fake_obstacle(const struct fake *fake, struct arena *arena, enum fam
 			    link);
 }
 
+static struct fake_neighbour *neighbour_find(const struct fake *fake, enum family family,
+					     const char *link, const uint8_t *address)
+{
+	for (size_t i = 0; i < fake->neighbour_count; i++) {
+		struct fake_neighbour *neighbour = &fake->neighbours[i];
+
+		if (neighbour->family == family && !strcmp(neighbour->link, link) &&
+		    !memcmp(neighbour->address.from, address, SPAN_BYTES))
+			return neighbour;
+	}
+	return NULL;
+}
+
+static void observe_neighbour(const struct fake *fake, struct next_hop *hop)
+{
+	const struct fake_neighbour *found =
+		neighbour_find(fake, hop->family, hop->interface, hop->address);
+
+	if (state_link(&fake->state, hop->interface))
+		hop->neighbour =
+			found ? found->known : (struct neighbour){ .state = NEIGHBOUR_NONE };
+}
+
 static void observe_next_hops(const struct fake *fake, const struct gateway *gateway,
-			      struct state *out)
+			      const struct scope *scope, struct state *out)
 {
 	for (enum family family = 0; family < FAMILY_COUNT; family++) {
 		struct next_hop *hop;
@@ -159,6 +182,8 @@ static void observe_next_hops(const struct fake *fake, const struct gateway *gat
 		memcpy(hop->address, gateway->address[family], SPAN_BYTES);
 		hop->obstacle =
 			fake_obstacle(fake, &out->arena, family, gateway->interface, hop->address);
+		if (scope->neighbours)
+			observe_neighbour(fake, hop);
 	}
 }
 
@@ -173,14 +198,15 @@ static void observe_mark(const struct fake *fake, const struct mark *mark, struc
 		*ARENA_PUSH(&out->arena, out->marked, out->marked_count, out->marked_room) = marked;
 }
 
-static void observe_facts(const struct fake *fake, const struct document *document,
-			  struct state *out)
+static void observe_facts(const struct fake *fake, const struct scope *scope, struct state *out)
 {
+	const struct document *document = scope->document;
+
 	for (size_t i = 0; i < fake->state.link_count; i++)
 		*ARENA_PUSH(&out->arena, out->links, out->link_count, out->link_room) =
 			fake->state.links[i];
 	for (size_t i = 0; i < document->gateway_count; i++) {
-		observe_next_hops(fake, &document->gateways[i], out);
+		observe_next_hops(fake, &document->gateways[i], scope, out);
 		observe_mark(fake, &document->gateways[i].mark, out);
 	}
 	for (size_t i = 0; i < out->rule_count; i++)
@@ -200,7 +226,7 @@ static int kernel_observe(struct kernel *kernel, const struct scope *scope, stru
 		fake->meanwhile(fake, ++fake->operations);
 	observe_objects(fake, scope, out);
 	observe_filters(fake, scope, out);
-	observe_facts(fake, scope->document, out);
+	observe_facts(fake, scope, out);
 	nft_table_copy(&out->arena, &fake->nft, &out->nft);
 	state_sort(out);
 	return 0;
@@ -358,6 +384,22 @@ void fake_link_remove(struct fake *fake, const char *name)
 	for (i = state->link_count; i-- > 0;)
 		if (!strcmp(state->links[i].name, name))
 			FAKE_REMOVE(state->links, state->link_count, i);
+}
+
+void fake_neighbour_set(struct fake *fake, const char *link, const char *address,
+			enum neighbour_state known, const char *link_address)
+{
+	struct fake_neighbour given = { .known = { known, link_address } }, *entry;
+	struct arena *arena = &fake->state.arena;
+
+	if (span_parse(address, &given.family, &given.address))
+		abort();
+	given.link = arena_strdup(arena, link);
+	entry = neighbour_find(fake, given.family, link, given.address.from);
+	if (!entry)
+		entry = ARENA_PUSH(arena, fake->neighbours, fake->neighbour_count,
+				   fake->neighbour_room);
+	*entry = given;
 }
 
 void fake_rp_filter_set(struct fake *fake, const char *interface, int value)

@@ -29,6 +29,13 @@ struct fake {
 		struct span span;
 	} * networks;
 	size_t network_count, network_room;
+	struct fake_neighbour {
+		const char *link;
+		enum family family;
+		struct span address;
+		struct neighbour known;
+	} * neighbours;
+	size_t neighbour_count, neighbour_room;
 	struct connections {
 		uint32_t mark;
 		size_t count;
@@ -56,6 +63,11 @@ void fake_link_add(struct fake *fake, const char *name, const char *network, ...
 /* Down: the routes over it vanish, without a word. Up: they do not come back. */
 void fake_link_set(struct fake *fake, const char *name, bool up);
 void fake_link_remove(struct fake *fake, const char *name);
+
+/* A neighbour's entry, made or changed; the text is an address. link_address: see struct neighbour.
+ */
+void fake_neighbour_set(struct fake *fake, const char *link, const char *address,
+			enum neighbour_state known, const char *link_address);
 
 /* By somebody else's hand; a link's name, `all` or `default`. */
 void fake_rp_filter_set(struct fake *fake, const char *interface, int value);

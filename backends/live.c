@@ -69,6 +69,7 @@ static int live_observe(struct kernel *kernel, const struct scope *scope, struct
 	    routes_observe(live, scope, out, error) ||
 	    rtnl_read_links(live->route, document, out, error) ||
 	    rtnl_read_next_hops(live->route, document, out, error) ||
+	    (scope->neighbours && rtnl_read_neighbours(live->route, out, error)) ||
 	    record_read(&out->arena, &record, error) ||
 	    rtnl_read_rp_filters(live->route, scope, &record, out, error) ||
 	    conntrack_read(live->netfilter, document, out, error) ||

@@ -86,6 +86,17 @@ int rtnl_read_next_hops(struct netlink *nl, const struct document *document, str
 			struct error *error);
 
 /*
+ * rtnl_neighbour.c: the entry for one address on one interface, asked for by
+ * itself, so that the cost does not depend on how many neighbours there are.
+ * The arena owns the text.
+ */
+int rtnl_read_neighbour(struct netlink *nl, uint32_t index, enum family family,
+			const uint8_t *address, struct arena *arena, struct neighbour *out,
+			struct error *error);
+/* For each next hop whose interface is there, after rtnl_read_next_hops(). */
+int rtnl_read_neighbours(struct netlink *nl, struct state *out, struct error *error);
+
+/*
  * rtnl_rp_filter.c: `all`, `default` and the gateways' interfaces; every
  * interface when a gateway turns rp_filter off, when something is recorded,
  * or when the scope asks for it.

@@ -99,6 +99,19 @@ const struct next_hop *state_next_hop(const struct state *state, enum family fam
 	return NULL;
 }
 
+const char *neighbour_name(enum neighbour_state state)
+{
+	static const char *const names[] = {
+		[NEIGHBOUR_UNKNOWN] = "unknown",       [NEIGHBOUR_NONE] = "none",
+		[NEIGHBOUR_INCOMPLETE] = "incomplete", [NEIGHBOUR_REACHABLE] = "reachable",
+		[NEIGHBOUR_STALE] = "stale",           [NEIGHBOUR_DELAY] = "delay",
+		[NEIGHBOUR_PROBE] = "probe",           [NEIGHBOUR_FAILED] = "failed",
+		[NEIGHBOUR_NOARP] = "noarp",           [NEIGHBOUR_PERMANENT] = "permanent",
+	};
+
+	return names[state];
+}
+
 size_t state_marked(const struct state *state, const struct mark *mark)
 {
 	for (size_t i = 0; i < state->marked_count; i++)

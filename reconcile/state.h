@@ -79,12 +79,32 @@ struct link {
 	bool up;
 };
 
+/* What the kernel knows of a neighbour: linux/neighbour.h, NUD_*. Words: neighbour_name(). */
+enum neighbour_state {
+	NEIGHBOUR_UNKNOWN,    /* not asked */
+	NEIGHBOUR_NONE,       /* there is no entry: nothing was sent there lately */
+	NEIGHBOUR_INCOMPLETE, /* it is being asked for the first time */
+	NEIGHBOUR_REACHABLE,  /* it answered lately */
+	NEIGHBOUR_STALE,      /* it answered once; the next packet to it has that confirmed */
+	NEIGHBOUR_DELAY,      /* such a packet was sent; it is asked soon */
+	NEIGHBOUR_PROBE,      /* it is being asked again */
+	NEIGHBOUR_FAILED,     /* it does not answer */
+	NEIGHBOUR_NOARP,      /* the link needs no link-layer addresses */
+	NEIGHBOUR_PERMANENT,  /* an administrator said so; it is never asked */
+};
+
+struct neighbour {
+	enum neighbour_state state;
+	const char *link_address; /* "02:00:00:00:00:01"; NULL when it is not known */
+};
+
 /* Whether a gateway's next hop can be reached over its interface right now. */
 struct next_hop {
 	enum family family;
 	const char *interface;
 	uint8_t address[SPAN_BYTES];
-	const char *obstacle; /* NULL: on-link. Else what is in the way, in words */
+	const char *obstacle;       /* NULL: on-link. Else what is in the way, in words */
+	struct neighbour neighbour; /* who answers there, when the scope asks for it */
 };
 
 /* How many connections conntrack knows that bear a mark. */
@@ -123,6 +143,7 @@ struct scope {
 	bool everything; /* destroy: look for our routes in every table */
 	/* Undoing: an interface that no document names has lost our value already. */
 	bool every_rp_filter;
+	bool neighbours; /* whether the next hops answer */
 };
 
 void state_free(struct state *state);
@@ -134,6 +155,9 @@ const struct link *state_link(const struct state *state, const char *name);
 const struct rp_filter *state_rp_filter(const struct state *state, const char *interface);
 const struct next_hop *state_next_hop(const struct state *state, enum family family,
 				      const char *interface, const uint8_t *address);
+
+/* "reachable", "failed", ... as in `ip neighbour`. */
+const char *neighbour_name(enum neighbour_state state);
 
 /* How many connections bear the mark; 0 when that was not asked. */
 size_t state_marked(const struct state *state, const struct mark *mark);

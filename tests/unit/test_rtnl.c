@@ -623,6 +623,68 @@ static void test_next_hop_is_judged_as_the_kernel_judges_it(void **cmocka)
 		hop_check(nl, &hop_cases[i]);
 }
 
+struct neighbour_case {
+	const char *before; /* what others do first; NULL: nothing */
+	enum neighbour_state state[FAMILY_COUNT];
+	const char *link_address[FAMILY_COUNT];
+};
+
+#define IP_NEIGHBOUR(action, address, more)                                                        \
+	"ip neighbour " action " " address " dev eth2 " more "; "
+
+/* The entries that a command makes stay as they are while nothing is sent. */
+static const struct neighbour_case neighbour_cases[] = {
+	{ NULL, { NEIGHBOUR_NONE, NEIGHBOUR_NONE }, { NULL, NULL } },
+	{ IP_NEIGHBOUR("add", "10.2.0.10", "lladdr 02:00:00:00:00:0a nud permanent")
+		  IP_NEIGHBOUR("add", "2001:db8:2::10", "lladdr 02:00:00:00:00:0b nud stale"),
+	  { NEIGHBOUR_PERMANENT, NEIGHBOUR_STALE },
+	  { "02:00:00:00:00:0a", "02:00:00:00:00:0b" } },
+	{ IP_NEIGHBOUR("change", "10.2.0.10", "lladdr 02:00:00:00:00:0c nud reachable")
+		  IP_NEIGHBOUR("change", "2001:db8:2::10", "nud noarp"),
+	  { NEIGHBOUR_REACHABLE, NEIGHBOUR_NOARP },
+	  { "02:00:00:00:00:0c", "02:00:00:00:00:0b" } },
+	{ IP_NEIGHBOUR("change", "10.2.0.10", "nud failed")
+		  IP_NEIGHBOUR("del", "2001:db8:2::10", ""),
+	  { NEIGHBOUR_FAILED, NEIGHBOUR_NONE },
+	  { NULL, NULL } },
+	/* Neighbours of the same address on another link do not count. */
+	{ "ip neighbour flush dev eth2 && "
+	  "ip neighbour add 10.2.0.10 dev eth1 lladdr 02:00:00:00:00:0a",
+	  { NEIGHBOUR_NONE, NEIGHBOUR_NONE },
+	  { NULL, NULL } },
+	{ "ip link del eth2", { NEIGHBOUR_UNKNOWN, NEIGHBOUR_UNKNOWN }, { NULL, NULL } },
+};
+
+static void neighbour_check(struct netlink *nl, const struct neighbour_case *wanted)
+{
+	struct gateway gateway = scb_gateway();
+	struct state state;
+	struct error error;
+
+	if (wanted->before)
+		netns_run("%s", wanted->before);
+	next_hops_read(nl, &gateway, 1, &state);
+	assert_int_equal(rtnl_read_neighbours(nl, &state, &error), 0);
+	for (size_t i = 0; i < FAMILY_COUNT; i++) {
+		const struct neighbour *seen = &state.next_hops[i].neighbour;
+
+		assert_string_equal(neighbour_name(seen->state), neighbour_name(wanted->state[i]));
+		if (wanted->link_address[i])
+			assert_string_equal(seen->link_address, wanted->link_address[i]);
+		else
+			assert_null(seen->link_address);
+	}
+	state_free(&state);
+}
+
+static void test_neighbour_is_what_ip_neighbour_says(void **cmocka)
+{
+	struct netlink *nl = netns_socket(cmocka);
+
+	for (size_t i = 0; i < sizeof(neighbour_cases) / sizeof(*neighbour_cases); i++)
+		neighbour_check(nl, &neighbour_cases[i]);
+}
+
 static void test_link_is_known_by_its_own_name_only(void **cmocka)
 {
 	struct netlink *nl = netns_socket(cmocka);
@@ -671,6 +733,7 @@ int main(void)
 		TEST(test_a_thousand_rules_hide_none),
 		TEST(test_churn_hides_no_rule),
 		TEST(test_next_hop_is_judged_as_the_kernel_judges_it),
+		TEST(test_neighbour_is_what_ip_neighbour_says),
 		TEST(test_link_is_known_by_its_own_name_only),
 	};
 
