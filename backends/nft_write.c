@@ -175,21 +175,6 @@ static int elements_update(struct batch *batch, const struct step *step)
 	return elements_delete(batch, step) < 0 ? -1 : elements_create(batch, step);
 }
 
-/* The only counter of a rule, whose values can then go on in another form of the rule. */
-static const struct stmt *counter_of(const struct nft_rule *rule)
-{
-	const struct stmt *counter = NULL;
-
-	for (size_t i = 0; rule && i < rule->stmt_count; i++) {
-		if (rule->stmts[i].type != STMT_COUNTER)
-			continue;
-		if (counter)
-			return NULL;
-		counter = &rule->stmts[i];
-	}
-	return counter;
-}
-
 static void comment_put(struct nlmsghdr *message, const char *comment)
 {
 	uint8_t data[2 + NFT_COMMENT_SIZE] = { NFTNL_UDATA_RULE_COMMENT };
@@ -206,7 +191,8 @@ static void comment_put(struct nlmsghdr *message, const char *comment)
 static int content_put(struct nlmsghdr *message, const struct nft_rule *rule,
 		       const struct nft_rule *before)
 {
-	const struct stmt *counter = counter_of(rule) ? counter_of(before) : NULL;
+	const struct stmt *counter =
+		nft_rule_counter(rule) && before ? nft_rule_counter(before) : NULL;
 
 	if (!rule->raw) {
 		comment_put(message, rule->comment);

@@ -56,13 +56,7 @@ enum effect effect_of_rule(const struct diff *diff, const char *chain, const str
 enum effect effect_of_update(const struct diff *diff, const char *chain,
 			     const struct nft_rule *before, const struct nft_rule *after);
 
-/* The mark that a convert or guard rule tests. False when it tests none. */
-bool nft_rule_mark(const struct nft_rule *rule, struct mark *mark);
-
 /* Whether the table has a convert rule for the mark. */
 bool nft_converts(const struct nft_table *table, const struct mark *mark);
-
-/* The second word of our comments: a redirect's or gateway's name. The arena owns it. */
-const char *comment_subject(struct arena *arena, const char *comment);
 
 #endif

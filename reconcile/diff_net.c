@@ -367,7 +367,7 @@ static const char *converts_for(const struct diff *diff, const struct mark *mark
 	for (size_t i = 0; chain && i < chain->rule_count; i++)
 		if (chain->rules[i].role == ROLE_CONVERT &&
 		    nft_rule_mark(&chain->rules[i], &other) && mark_equal(mark, &other))
-			return comment_subject(&diff->plan->arena, chain->rules[i].comment);
+			return nft_rule_subject(&diff->plan->arena, &chain->rules[i]);
 	return "";
 }
 

@@ -8,19 +8,6 @@
 
 static const struct nft_table empty;
 
-bool nft_rule_mark(const struct nft_rule *rule, struct mark *mark)
-{
-	for (size_t i = 0; i < rule->stmt_count; i++) {
-		const struct stmt *stmt = &rule->stmts[i];
-
-		if (stmt->type != STMT_MATCH || stmt->field != FIELD_CT_MARK)
-			continue;
-		*mark = (struct mark){ stmt->number, stmt->mask ? stmt->mask : UINT32_MAX };
-		return true;
-	}
-	return false;
-}
-
 bool nft_converts(const struct nft_table *table, const struct mark *mark)
 {
 	const struct nft_chain *chain = nft_chain_find(table, "prerouting");
@@ -33,14 +20,6 @@ bool nft_converts(const struct nft_table *table, const struct mark *mark)
 			return true;
 	}
 	return false;
-}
-
-const char *comment_subject(struct arena *arena, const char *comment)
-{
-	const char *from = strchr(comment, ' ');
-	size_t length = from ? strcspn(from + 1, " ") : 0;
-
-	return from ? arena_printf(arena, "%.*s", (int)length, from + 1) : "";
 }
 
 /* "redirect_rdp", "clients4_rdp": the redirect whose object this is, or NULL. */

@@ -23,7 +23,7 @@ static void describe(struct diff *diff, struct step *step, const char *chain,
 		     const struct nft_rule *rule)
 {
 	struct arena *arena = &diff->plan->arena;
-	const char *subject = comment_subject(arena, rule->comment);
+	const char *subject = nft_rule_subject(arena, rule);
 
 	step->container = chain;
 	step->object = arena_printf(arena, "%s: %s", chain,

@@ -107,6 +107,41 @@ const char *role_name(enum role role)
 	return roles[role];
 }
 
+const char *nft_rule_subject(struct arena *arena, const struct nft_rule *rule)
+{
+	const char *from = strchr(rule->comment, ' ');
+	size_t length = from ? strcspn(from + 1, " ") : 0;
+
+	return from ? arena_printf(arena, "%.*s", (int)length, from + 1) : "";
+}
+
+bool nft_rule_mark(const struct nft_rule *rule, struct mark *mark)
+{
+	for (size_t i = 0; i < rule->stmt_count; i++) {
+		const struct stmt *stmt = &rule->stmts[i];
+
+		if (stmt->type != STMT_MATCH || stmt->field != FIELD_CT_MARK)
+			continue;
+		*mark = (struct mark){ stmt->number, stmt->mask ? stmt->mask : UINT32_MAX };
+		return true;
+	}
+	return false;
+}
+
+const struct stmt *nft_rule_counter(const struct nft_rule *rule)
+{
+	const struct stmt *counter = NULL;
+
+	for (size_t i = 0; i < rule->stmt_count; i++) {
+		if (rule->stmts[i].type != STMT_COUNTER)
+			continue;
+		if (counter)
+			return NULL;
+		counter = &rule->stmts[i];
+	}
+	return counter;
+}
+
 enum role role_of_comment(const char *comment)
 {
 	size_t length = strcspn(comment, " ");

@@ -171,6 +171,15 @@ size_t nft_redirect_count(const struct nft_table *table);
 /* Statements and comment; neither handle nor counters. */
 bool nft_rule_equal(const struct nft_rule *a, const struct nft_rule *b);
 
+/* The second word of our comments: a redirect's or gateway's name. The arena owns it. */
+const char *nft_rule_subject(struct arena *arena, const struct nft_rule *rule);
+
+/* The mark that a convert or guard rule tests. False when it tests none. */
+bool nft_rule_mark(const struct nft_rule *rule, struct mark *mark);
+
+/* Its only counter; NULL when it has none, or several. */
+const struct stmt *nft_rule_counter(const struct nft_rule *rule);
+
 /* The role that a comment states: ROLE_NONE when it is not one of ours. */
 enum role role_of_comment(const char *comment);
 
