@@ -92,13 +92,16 @@ static bool is_counted(const struct state *out, const struct mark *mark)
 	return false;
 }
 
-int conntrack_read(struct netlink *nl, const struct document *document, struct state *out,
+int conntrack_read(struct netlink *nl, const struct scope *scope, struct state *out,
 		   struct error *error)
 {
+	const struct document *document = scope->document;
+
 	for (size_t i = 0; i < document->gateway_count; i++) {
 		const struct mark *mark = &document->gateways[i].mark;
 
-		if (!has_rule(out, mark) && mark_count(nl, mark, out, error))
+		if ((scope->connections || !has_rule(out, mark)) &&
+		    mark_count(nl, mark, out, error))
 			return -1;
 	}
 	for (size_t i = 0; i < out->rule_count; i++) {

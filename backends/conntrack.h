@@ -12,9 +12,10 @@
 /*
  * Appends how many connections bear each mark that a plan can start or stop to
  * use: a gateway's without a rule in *out, and one of our rules in *out without
- * a gateway. 0, or -1 with *error.
+ * a gateway; of all gateways and rules of ours when the scope asks for it. 0,
+ * or -1 with *error.
  */
-int conntrack_read(struct netlink *nl, const struct document *document, struct state *out,
+int conntrack_read(struct netlink *nl, const struct scope *scope, struct state *out,
 		   struct error *error);
 
 /* Deletes the entries of both families that bear the mark. 0, or -1 with *error. */

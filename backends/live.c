@@ -72,7 +72,7 @@ static int live_observe(struct kernel *kernel, const struct scope *scope, struct
 	    (scope->neighbours && rtnl_read_neighbours(live->route, out, error)) ||
 	    record_read(&out->arena, &record, error) ||
 	    rtnl_read_rp_filters(live->route, scope, &record, out, error) ||
-	    conntrack_read(live->netfilter, document, out, error) ||
+	    conntrack_read(live->netfilter, scope, out, error) ||
 	    nft_read(live->netfilter, &out->arena, &out->nft, error))
 		return -1;
 	state_sort(out);

@@ -143,7 +143,8 @@ struct scope {
 	bool everything; /* destroy: look for our routes in every table */
 	/* Undoing: an interface that no document names has lost our value already. */
 	bool every_rp_filter;
-	bool neighbours; /* whether the next hops answer */
+	bool neighbours;  /* whether the next hops answer */
+	bool connections; /* how many connections bear the mark of each gateway and rule of ours */
 };
 
 void state_free(struct state *state);

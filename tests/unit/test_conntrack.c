@@ -45,19 +45,26 @@ static int count_of(const struct state *state, uint32_t value)
 	return -1;
 }
 
-static void counts_read(struct netlink *nl, const struct rule *rules, size_t rule_count,
-			struct state *out)
+static void counts_read_all(struct netlink *nl, const struct rule *rules, size_t rule_count,
+			    bool connections, struct state *out)
 {
 	static struct gateway gateways[] = { { .mark = { 0x10, 0xf0 } },
 					     { .mark = { 0x20, 0xf0 } } };
 	struct document document = { .gateways = gateways, .gateway_count = 2 };
+	struct scope scope = { .document = &document, .connections = connections };
 	struct error error;
 
 	*out = (struct state){ 0 };
 	for (size_t i = 0; i < rule_count; i++)
 		*ARENA_PUSH(&out->arena, out->rules, out->rule_count, out->rule_room) = rules[i];
-	if (conntrack_read(nl, &document, out, &error))
+	if (conntrack_read(nl, &scope, out, &error))
 		fail_msg("%s", error.message);
+}
+
+static void counts_read(struct netlink *nl, const struct rule *rules, size_t rule_count,
+			struct state *out)
+{
+	counts_read_all(nl, rules, rule_count, false, out);
 }
 
 static void test_empty_table_has_no_connections(void **cmocka)
@@ -87,7 +94,7 @@ static void test_count_is_by_mask_and_of_both_families(void **cmocka)
 	netlink_close(nl);
 }
 
-static void test_marks_in_sync_are_not_counted(void **cmocka)
+static void test_marks_in_sync_are_counted_only_when_asked_for(void **cmocka)
 {
 	struct netlink *nl = netfilter_socket(cmocka);
 	struct rule rules[] = {
@@ -104,6 +111,10 @@ static void test_marks_in_sync_are_not_counted(void **cmocka)
 	assert_int_equal(state.marked_count, 2);
 	assert_int_equal(count_of(&state, 0x20), 2);
 	assert_int_equal(count_of(&state, 0x01), 2);
+	state_free(&state);
+	counts_read_all(nl, rules, sizeof(rules) / sizeof(*rules), true, &state);
+	assert_int_equal(state.marked_count, 3);
+	assert_int_equal(count_of(&state, 0x10), 4);
 	state_free(&state);
 	netlink_close(nl);
 }
@@ -148,7 +159,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_empty_table_has_no_connections),
 		TEST(test_count_is_by_mask_and_of_both_families),
-		TEST(test_marks_in_sync_are_not_counted),
+		TEST(test_marks_in_sync_are_counted_only_when_asked_for),
 		TEST(test_forget_spares_other_marks),
 		TEST(test_mark_that_selects_nothing_forgets_nothing),
 	};
