@@ -14,7 +14,13 @@
 #include "reconcile/error.h"
 #include "reconcile/span.h"
 
-enum { NAME_SIZE = 32, IFNAME_SIZE = 16 };
+enum {
+	NAME_SIZE = 32,
+	IFNAME_SIZE = 16,
+	/* Routing tables default, main and local: no gateway's. */
+	TABLE_DEFAULT = 253,
+	TABLE_LOCAL = 255,
+};
 
 struct mark {
 	uint32_t value, mask;

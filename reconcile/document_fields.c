@@ -143,27 +143,45 @@ void decode_description(struct decoder *decoder, const struct value *value, void
 	*(const char **)out = arena_strdup(decoder->arena, text);
 }
 
-void decode_name(struct decoder *decoder, const struct value *value, void *out)
+static bool name_has_form(const char *name)
 {
-	/* What iproute2, and this tool's own options, understand as something else. */
+	size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-");
+
+	return !name[length] && length < NAME_SIZE && islower((unsigned char)name[0]);
+}
+
+/* What iproute2, and this tool's own options, understand as something else. */
+static bool name_is_reserved(const char *name)
+{
 	static const char *const reserved[] = {
 		"main", "local", "default", "unspec", "all", "cache"
 	};
+
+	for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++)
+		if (strcmp(name, reserved[i]) == 0)
+			return true;
+	return false;
+}
+
+bool name_is_good(const char *name)
+{
+	return name_has_form(name) && !name_is_reserved(name);
+}
+
+void decode_name(struct decoder *decoder, const struct value *value, void *out)
+{
 	const char *text = decode_text(decoder, value);
-	size_t length;
 
 	if (!text)
 		return;
 	/* Even a faulty name is a name that others may refer to. */
 	*(const char **)out = arena_strdup(decoder->arena, text);
-	length = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_-");
-	if (text[length] || length >= NAME_SIZE || !islower((unsigned char)text[0]))
+	if (!name_has_form(text))
 		value_fault_kind(decoder, value);
-	for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++)
-		if (strcmp(text, reserved[i]) == 0)
-			value_fault(decoder, value,
-				    "is reserved (main, local, default, unspec, all, cache); "
-				    "choose another name");
+	if (name_is_reserved(text))
+		value_fault(decoder, value,
+			    "is reserved (main, local, default, unspec, all, cache); choose "
+			    "another name");
 }
 
 /*
@@ -219,6 +237,27 @@ struct span interface_span(const char *name)
 	if (name[length] == '*')
 		memset(span.to + length, 0xff, sizeof(span.to) - length);
 	return span;
+}
+
+static bool is_utf8(const char *text)
+{
+	json_t *json = json_string(text);
+
+	json_decref(json);
+	return json != NULL;
+}
+
+const char *interface_format(const struct span *span, char *text)
+{
+	bool is_exact = !memcmp(span->from, span->to, sizeof(span->from));
+	struct span again;
+
+	snprintf(text, IFNAME_SIZE + 1, "%.*s%s", IFNAME_SIZE - 1, (const char *)span->from,
+		 is_exact ? "" : "*");
+	if (!is_utf8(text) || pattern_wrong(text) || (is_exact && strchr(text, '*')))
+		return NULL;
+	again = interface_span(text);
+	return memcmp(&again, span, sizeof(again)) == 0 ? text : NULL;
 }
 
 static void decode_interface(struct decoder *decoder, const struct value *value, void *out)
@@ -328,7 +367,7 @@ void decode_table(struct decoder *decoder, const struct value *value, void *out)
 
 	if (!decode_number(decoder, value, UINT32_MAX - 1, &table))
 		return;
-	if (table >= 253 && table <= 255)
+	if (table >= TABLE_DEFAULT && table <= TABLE_LOCAL)
 		value_fault(decoder, value, "is the kernel's own table; must be %s", value->what);
 	else
 		*(uint32_t *)out = table;

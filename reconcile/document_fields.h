@@ -29,10 +29,16 @@ decode_fn decode_services;          /* struct redirect */
 
 enum { PRIORITY_MAX = 32764 };
 
+/* Whether a gateway or a redirect may have that name. */
+bool name_is_good(const char *name);
+
 /* NULL, or why it cannot be among clients.interfaces. */
 const char *pattern_wrong(const char *pattern);
 
 /* The key of an interface's name, or the span of a pattern with a trailing '*'. */
 struct span interface_span(const char *name);
+
+/* The reverse, in IFNAME_SIZE + 1 bytes. NULL when no pattern says that. */
+const char *interface_format(const struct span *span, char *text);
 
 #endif

@@ -6,17 +6,6 @@
 
 #include "reconcile/document_fields.h"
 
-static const struct span *span_of_all(enum family family)
-{
-	static const struct span all[FAMILY_COUNT] = {
-		[FAMILY_IPV4] = { .to = { 0xff, 0xff, 0xff, 0xff } },
-		[FAMILY_IPV6] = { .to = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-					  0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff } },
-	};
-
-	return &all[family];
-}
-
 static void clients_build(struct arena *arena, const struct redirect *redirect, enum family family,
 			  struct spans *out)
 {
@@ -25,7 +14,7 @@ static void clients_build(struct arena *arena, const struct redirect *redirect, 
 	if (redirect->any_client) {
 		struct span *all = arena_alloc(arena, sizeof(*all));
 
-		*all = *span_of_all(family);
+		*all = *family_span(family);
 		clients = (struct spans){ all, 1, 1 };
 	}
 	spans_subtract(arena, &clients, &redirect->clients.except[family], family_bytes(family),
@@ -271,7 +260,7 @@ static const char *clients_example(struct arena *arena, const struct overlap *ov
 	struct span clients = span_common(&a->clients[family], &b->clients[family]);
 	char text[SPAN_TEXT];
 
-	if (memcmp(&clients, span_of_all(family), sizeof(clients)) == 0)
+	if (memcmp(&clients, family_span(family), sizeof(clients)) == 0)
 		return "anywhere";
 	return arena_strdup(arena, span_format(&clients, family, text));
 }

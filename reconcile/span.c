@@ -13,6 +13,17 @@ const char *family_name(enum family family)
 	return family == FAMILY_IPV4 ? "ipv4" : "ipv6";
 }
 
+const struct span *family_span(enum family family)
+{
+	static const struct span all[FAMILY_COUNT] = {
+		[FAMILY_IPV4] = { .to = { 0xff, 0xff, 0xff, 0xff } },
+		[FAMILY_IPV6] = { .to = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+					  0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff } },
+	};
+
+	return &all[family];
+}
+
 static int address_family(enum family family)
 {
 	return family == FAMILY_IPV4 ? AF_INET : AF_INET6;
@@ -285,6 +296,15 @@ void spans_subtract(struct arena *arena, const struct spans *a, const struct spa
 		span_cut(arena, a->items[i], b, hole, bytes, &rest);
 	}
 	*out = b->count ? rest : *a;
+}
+
+void spans_common(struct arena *arena, const struct spans *a, const struct spans *b, size_t bytes,
+		  struct spans *out)
+{
+	struct spans rest;
+
+	spans_subtract(arena, a, b, bytes, &rest);
+	spans_subtract(arena, a, &rest, bytes, out);
 }
 
 /* n log n in the smaller one, so that one redirect can be held against a huge one. */

@@ -35,6 +35,9 @@ static inline size_t family_bytes(enum family family)
 /* "ipv4" or "ipv6". */
 const char *family_name(enum family family);
 
+/* Every address. */
+const struct span *family_span(enum family family);
+
 /*
  * Parses "10.1.0.0/24", "10.1.0.7" or "10.1.0.1-10.1.0.9" (or IPv6 likewise).
  * Returns NULL, or a static or span-owned sentence that says what would be
@@ -54,6 +57,10 @@ void spans_normalize(struct spans *spans);
  */
 void spans_subtract(struct arena *arena, const struct spans *a, const struct spans *b, size_t bytes,
 		    struct spans *out);
+
+/* What both have; otherwise like spans_subtract(). */
+void spans_common(struct arena *arena, const struct spans *a, const struct spans *b, size_t bytes,
+		  struct spans *out);
 
 /* Both are normalized. */
 bool spans_intersect(const struct spans *a, const struct spans *b);
