@@ -185,7 +185,7 @@ static int main_file_read(struct names *names, struct error *error)
 
 static bool name_matters(const struct rt_table *table, const struct document *document)
 {
-	if (table->own)
+	if (!document || table->own)
 		return true;
 	for (size_t i = 0; i < document->gateway_count; i++)
 		if (table->id == document->gateways[i].table ||

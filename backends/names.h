@@ -14,8 +14,8 @@
 
 /*
  * Appends all names of our own file, and others' where the id or the name is one that
- * the document uses. Lines that iproute2 would not understand are passed over.
- * 0, or -1 with *error.
+ * the document uses; without a document, all. Lines that iproute2 would not understand are passed
+ * over. 0, or -1 with *error.
  */
 int names_read(const struct document *document, struct state *out, struct error *error);
 

@@ -133,7 +133,6 @@ static struct item *item_push(struct element_reader *reader)
 static int element_read(struct element_reader *reader, const struct nlattr *nest)
 {
 	const struct nlattr *at[NFTA_SET_ELEM_MAX + 1] = { 0 };
-	size_t bytes = key_bytes(reader->set->key);
 	struct item *item;
 
 	nested_parse(nest, at, NFTA_SET_ELEM_MAX);
@@ -147,10 +146,10 @@ static int element_read(struct element_reader *reader, const struct nlattr *nest
 	item = item_push(reader);
 	if (!item)
 		return -ENOMEM;
-	if (!key_read(at[NFTA_SET_ELEM_KEY], bytes, item->from))
+	if (!key_read(at[NFTA_SET_ELEM_KEY], reader->bytes, item->from))
 		return -EBADMSG;
 	if (at[NFTA_SET_ELEM_KEY_END])
-		item->has_to = key_read(at[NFTA_SET_ELEM_KEY_END], bytes, item->to);
+		item->has_to = key_read(at[NFTA_SET_ELEM_KEY_END], reader->bytes, item->to);
 	if (at[NFTA_SET_ELEM_FLAGS])
 		item->is_end = ntohl(mnl_attr_get_u32(at[NFTA_SET_ELEM_FLAGS])) &
 			       NFT_SET_ELEM_INTERVAL_END;
@@ -216,7 +215,6 @@ static void element_add(struct element_reader *reader, const struct item *item, 
  */
 static void pairs_join(struct element_reader *reader)
 {
-	size_t bytes = key_bytes(reader->set->key);
 	const struct item *open = NULL;
 	uint8_t to[SPAN_BYTES];
 
@@ -225,7 +223,7 @@ static void pairs_join(struct element_reader *reader)
 
 		if (open) {
 			memcpy(to, item->from, SPAN_BYTES);
-			key_decrement(to, bytes);
+			key_decrement(to, reader->bytes);
 			element_add(reader, open, to);
 		}
 		open = item->is_end ? NULL : item;
@@ -233,11 +231,11 @@ static void pairs_join(struct element_reader *reader)
 	if (!open)
 		return;
 	memset(to, 0, sizeof(to));
-	memset(to, 0xff, bytes);
+	memset(to, 0xff, reader->bytes);
 	element_add(reader, open, to);
 }
 
-static void concatenations_take(struct element_reader *reader)
+static void singles_take(struct element_reader *reader)
 {
 	for (size_t i = 0; i < reader->count; i++) {
 		const struct item *item = &reader->items[i];
@@ -264,10 +262,10 @@ void elements_finish(struct element_reader *reader)
 	set->elements = arena_alloc(reader->arena, set->element_room * sizeof(*set->elements));
 	if (reader->count > 1)
 		qsort(reader->items, reader->count, sizeof(*reader->items), item_compare);
-	if (set->key == KEY_SERVICE)
-		concatenations_take(reader);
-	else
+	if (reader->has_ends)
 		pairs_join(reader);
+	else
+		singles_take(reader);
 	free(reader->items);
 	reader->items = NULL;
 	reader->count = reader->room = 0;

@@ -30,6 +30,9 @@ uint32_t set_flags(const struct nft_set *set);
 /* A message type of nf_tables (NFT_MSG_*) as netlink wants it. */
 uint16_t nft_type(int type);
 
+/* The ruleset's generation. 0 or a negative errno. */
+int nft_generation(struct netlink *nl, uint32_t *out);
+
 /* The header behind the header; most messages have the family inet and no resource. */
 void nft_family_put(struct nlmsghdr *message, uint8_t family, uint16_t resource);
 
@@ -53,6 +56,8 @@ struct item;
 
 struct element_reader {
 	struct arena *arena;
+	size_t bytes;                  /* of a key */
+	bool has_ends;                 /* spans are pairs of elements; else each is one, alone */
 	const struct nft_table *table; /* its chains are sorted; their names are shared */
 	struct nft_set *set;
 	const char *last_chain;

@@ -38,20 +38,23 @@ static struct nlmsghdr *request_begin(struct reading *reading, int type)
 
 static int generation_take(const struct nlmsghdr *message, void *context)
 {
-	struct reading *reading = context;
+	uint32_t *generation = context;
 	const struct nlattr *attribute;
 
 	mnl_attr_for_each(attribute, message,
-			  sizeof(struct nfgenmsg)) if (mnl_attr_get_type(attribute) == NFTA_GEN_ID)
-		reading->generation = ntohl(mnl_attr_get_u32(attribute));
+			  sizeof(struct nfgenmsg)) if (mnl_attr_get_type(attribute) ==
+						       NFTA_GEN_ID) *generation =
+		ntohl(mnl_attr_get_u32(attribute));
 	return 0;
 }
 
-static int generation_read(struct reading *reading)
+int nft_generation(struct netlink *nl, uint32_t *out)
 {
-	struct netlink_reader reader = { .message = generation_take, .context = reading };
+	struct netlink_reader reader = { .message = generation_take, .context = out };
+	struct nlmsghdr *request = netlink_message(nl, nft_type(NFT_MSG_GETGEN), 0);
 
-	return netlink_request(reading->nl, request_begin(reading, NFT_MSG_GETGEN), &reader);
+	nft_family_put(request, NFPROTO_INET, 0);
+	return netlink_request(nl, request, &reader);
 }
 
 static int table_take(const struct nlmsghdr *message, void *context)
@@ -353,6 +356,8 @@ static int set_elements_read(struct reading *reading, struct nft_set *set)
 {
 	struct element_reader elements = {
 		.arena = reading->arena,
+		.bytes = key_bytes(set->key),
+		.has_ends = set->key != KEY_SERVICE,
 		.table = &reading->table,
 		.set = set,
 	};
@@ -401,7 +406,7 @@ static int content_read(struct reading *reading)
 static int read_once(struct reading *reading)
 {
 	uint32_t before;
-	int code = generation_read(reading);
+	int code = nft_generation(reading->nl, &reading->generation);
 
 	if (code)
 		return code;
@@ -413,7 +418,7 @@ static int read_once(struct reading *reading)
 	if (code == -EINTR || code == -ENOENT)
 		return 1;
 	if (code == 0)
-		code = generation_read(reading);
+		code = nft_generation(reading->nl, &reading->generation);
 	return code ? code : reading->generation != before;
 }
 

@@ -72,7 +72,7 @@ int rtnl_write_route(struct netlink *nl, const struct step *step, struct error *
 
 /*
  * rtnl_rule.c: our own rules, and those of others that stand at a gateway's
- * priority or the next one, or look up a gateway's table.
+ * priority or the next one, or look up a gateway's table; without a document, all.
  */
 int rtnl_read_rules(struct netlink *nl, const struct document *document, struct state *out,
 		    struct error *error);

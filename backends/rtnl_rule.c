@@ -103,7 +103,7 @@ static void rule_decode(const struct nlmsghdr *message, enum family family, stru
 
 static bool rule_matters(const struct rule *rule, const struct document *document)
 {
-	if (rule->protocol == PROTOCOL_DETOUR)
+	if (!document || rule->protocol == PROTOCOL_DETOUR)
 		return true;
 	for (size_t i = 0; i < document->gateway_count; i++) {
 		const struct gateway *gateway = &document->gateways[i];
