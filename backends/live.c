@@ -8,6 +8,7 @@
 #include <linux/netlink.h>
 
 #include "backends/conntrack.h"
+#include "backends/foreign.h"
 #include "backends/names.h"
 #include "backends/netlink.h"
 #include "backends/nft.h"
@@ -113,6 +114,13 @@ static int live_commit(struct kernel *kernel, const struct step *steps, size_t c
 static int live_forget(struct kernel *kernel, const struct mark *mark, struct error *error)
 {
 	return conntrack_forget(live_of(kernel)->netfilter, mark, error);
+}
+
+int live_read_foreign(struct kernel *kernel, struct foreign *out, struct error *error)
+{
+	struct live *live = live_of(kernel);
+
+	return foreign_read(live->route, live->netfilter, out, error);
 }
 
 static const struct kernel_ops live_ops = {

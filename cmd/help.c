@@ -19,6 +19,7 @@ static const char general[] =
 	"  revert     undo it at once\n"
 	"  recover    undo a change that was interrupted\n"
 	"  status     what is pending, and what was done last\n"
+	"  import     the document that describes what was done by hand\n"
 	"\n"
 	"FILE is /etc/detour/detour.json unless given; - is standard input.\n"
 	"\n"
@@ -172,6 +173,19 @@ static const struct {
 		    "Examples:\n"
 		    "  detour status\n"
 		    "  detour status --json | jq .pending.seconds_left\n" },
+	{ "import",
+	  "Usage: detour [OPTIONS] import\n"
+	  "\n"
+	  "Reads a router on which the procedure was carried out by hand, with iptables-nft\n"
+	  "or nft and ip, and prints the document that describes it. What is not in the\n"
+	  "document, and what is there twice, is listed on standard error with the reason.\n"
+	  "Writes nothing.\n"
+	  "\n"
+	  "Exit codes: 0 all that was found is in the document, 2 something is not, 1 error.\n"
+	  "\n"
+	  "Examples:\n"
+	  "  detour import > router.json\n"
+	  "  detour import --json | jq '.not_expressed[] | .object, .why'\n" },
 };
 
 void help_print(const char *verb)

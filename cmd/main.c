@@ -25,6 +25,7 @@ static const struct verb {
 	{ "revert", verb_revert, FOR_CHANGES, false },
 	{ "recover", verb_recover, FOR_CHANGES, false },
 	{ "status", verb_status, 0, false },
+	{ "import", verb_import, 0, false },
 };
 
 static const struct verb *find_verb(const char *name)
@@ -73,6 +74,8 @@ static void print(struct context *context)
 		report_json(report, stdout);
 	else if (!strcmp(report->verb, "validate") && report->exit == EXIT_DONE)
 		report_valid(report, options->colour, stdout);
+	else if (report->import)
+		report_import(report, options->colour, stdout, stderr);
 	else if (report->plan)
 		report_text(report, options->colour, stdout);
 	else
@@ -105,6 +108,7 @@ static void context_free(struct context *context)
 	state_free(&context->seen);
 	json_decref(context->pending);
 	json_decref(context->last);
+	import_free(&context->import);
 	arena_free(&context->arena);
 }
 

@@ -10,6 +10,7 @@
 #include "backends/user.h"
 #include "cmd/options.h"
 #include "reconcile/document.h"
+#include "reconcile/import.h"
 #include "reconcile/kernel.h"
 #include "reconcile/reconcile.h"
 #include "reconcile/report.h"
@@ -37,6 +38,7 @@ struct context {
 	struct warning *notices;
 	size_t notice_count, notice_room;
 	json_t *pending, *last; /* for the report */
+	struct import import;   /* of import */
 	struct report report;
 };
 
@@ -49,6 +51,7 @@ void verb_confirm(struct context *context);
 void verb_revert(struct context *context);
 void verb_recover(struct context *context);
 void verb_status(struct context *context);
+void verb_import(struct context *context);
 
 /* Reads and decodes the document that the options name. False: the report says why. */
 bool context_load(struct context *context);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "reconcile/error.h"
+#include "reconcile/import.h"
 #include "reconcile/reconcile.h"
 
 /* Everything that one run of a verb found out. Members that do not apply are NULL. */
@@ -31,6 +32,7 @@ struct report {
 	const json_t *pending; /* the change that awaits confirmation */
 	bool shows_status;     /* status: what is not there is said, too */
 	const json_t *last;    /* status: the last change */
+	const struct import *import;
 };
 
 /* One object and a newline. */
@@ -41,6 +43,9 @@ void report_text(const struct report *report, bool colour, FILE *out);
 
 /* Of verbs without a plan: what was done, what is pending, what was done last, warnings. */
 void report_change(const struct report *report, bool colour, FILE *out);
+
+/* The document that import made, and apart from it what is not in it. */
+void report_import(const struct report *report, bool colour, FILE *document, FILE *findings);
 
 /* validate's line for a good document, then warnings. */
 void report_valid(const struct report *report, bool colour, FILE *out);

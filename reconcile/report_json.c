@@ -141,6 +141,30 @@ static void add_change(json_t *object, const char *key, const json_t *change, bo
 				    change ? json_incref((json_t *)change) : json_null());
 }
 
+static json_t *findings_json(const struct findings *findings, const char *link)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < findings->count; i++) {
+		const struct finding *item = &findings->items[i];
+
+		json_array_append_new(list, json_pack("{s:s,s:o,s:o,s:o}", "kind", item->kind,
+						      "object", text_json(item->object), "found",
+						      text_json(item->found), link,
+						      text_json(item->why)));
+	}
+	return list;
+}
+
+static void add_import(json_t *object, const struct import *import)
+{
+	if (!import)
+		return;
+	json_object_set(object, "document", import->document);
+	json_object_set_new(object, "not_expressed", findings_json(&import->unexpressed, "why"));
+	json_object_set_new(object, "duplicates", findings_json(&import->duplicates, "of"));
+}
+
 void report_json(const struct report *report, FILE *out)
 {
 	const struct plan *now = report->remaining ? report->remaining : report->plan;
@@ -159,6 +183,7 @@ void report_json(const struct report *report, FILE *out)
 	json_object_set_new(object, "warnings", warnings_json(report, now));
 	add_change(object, "pending", report->pending, report->shows_status);
 	add_change(object, "last", report->last, report->shows_status);
+	add_import(object, report->import);
 	add_faults(object, report->faults);
 	add_error(object, report);
 	json_dumpf(object, out, JSON_INDENT(2));

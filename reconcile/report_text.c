@@ -407,6 +407,33 @@ void report_change(const struct report *report, bool colour, FILE *out)
 	arena_free(&printer.arena);
 }
 
+static void print_findings(struct printer *printer, const char *heading,
+			   const struct findings *findings, const char *link)
+{
+	if (findings->count)
+		fprintf(printer->out, "%s\n", heading);
+	for (size_t i = 0; i < findings->count; i++) {
+		const struct finding *item = &findings->items[i];
+
+		fprintf(printer->out, "%s!%s %s %s: %s\n    %s%s\n", paint(printer, YELLOW),
+			paint(printer, PLAIN), item->kind, item->object, item->found, link,
+			item->why);
+	}
+}
+
+void report_import(const struct report *report, bool colour, FILE *document, FILE *findings)
+{
+	struct printer printer = { .report = report, .colour = colour, .out = findings };
+
+	json_dumpf(report->import->document, document, JSON_INDENT(2));
+	fputc('\n', document);
+	print_findings(&printer, "Not in the document:", &report->import->unexpressed, "");
+	print_findings(&printer,
+		       "Twice on the router, once in the document:", &report->import->duplicates,
+		       "the same as ");
+	print_warnings(&printer, report->notices, report->notice_count);
+}
+
 void report_valid(const struct report *report, bool colour, FILE *out)
 {
 	struct printer printer = { .report = report, .colour = colour, .out = out };

@@ -40,6 +40,7 @@ def reports(lab):
     yield lab.detour("apply", document())
     lab.ip("router", "rule add fwmark 7 lookup 103 priority 9000")
     yield lab.detour("drift", document())
+    yield lab.detour("import")
     yield lab.detour("plan", pathlib.Path("/nonexistent.json"))
     yield lab.detour("destroy")
     yield lab.detour("destroy")
