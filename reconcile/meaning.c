@@ -3,40 +3,17 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "reconcile/listing.h"
 #include "reconcile/report.h"
-
-enum { SHOWN = 3 };
-
-/* "a, b, c and 17 more" */
-struct listing {
-	struct arena *arena;
-	const char *text;
-	size_t count;
-};
-
-static void list(struct listing *listing, const char *item)
-{
-	if (listing->count++ < SHOWN)
-		listing->text = arena_printf(listing->arena, "%s%s%s", listing->text,
-					     listing->count > 1 ? ", " : "", item);
-}
-
-static const char *listed(const struct listing *listing)
-{
-	if (listing->count <= SHOWN)
-		return listing->text;
-	return arena_printf(listing->arena, "%s and %zu more", listing->text,
-			    listing->count - SHOWN);
-}
 
 static void list_spans(struct listing *listing, const struct spans *spans, enum family family)
 {
 	char text[SPAN_TEXT];
 
-	for (size_t i = 0; i < spans->count && i < SHOWN; i++)
-		list(listing, span_format(&spans->items[i], family, text));
-	if (spans->count > SHOWN)
-		listing->count += spans->count - SHOWN;
+	for (size_t i = 0; i < spans->count && i < LISTING_SHOWN; i++)
+		listing_add(listing, span_format(&spans->items[i], family, text));
+	if (spans->count > LISTING_SHOWN)
+		listing->count += spans->count - LISTING_SHOWN;
 }
 
 static const char *networks(struct arena *arena, const struct spans *spans,
@@ -47,7 +24,7 @@ static const char *networks(struct arena *arena, const struct spans *spans,
 	for (enum family family = 0; family < FAMILY_COUNT; family++)
 		if (redirect_works_in(redirect, family))
 			list_spans(&listing, &spans[family], family);
-	return listed(&listing);
+	return listing_text(&listing);
 }
 
 static const char *services(struct arena *arena, const struct redirect *redirect)
@@ -56,8 +33,8 @@ static const char *services(struct arena *arena, const struct redirect *redirect
 	char text[SPAN_TEXT];
 
 	for (size_t i = 0; i < redirect->service_count; i++)
-		list(&listing, service_format(&redirect->services[i], text));
-	return listed(&listing);
+		listing_add(&listing, service_format(&redirect->services[i], text));
+	return listing_text(&listing);
 }
 
 static const char *interfaces(struct arena *arena, const struct redirect *redirect)
@@ -65,8 +42,8 @@ static const char *interfaces(struct arena *arena, const struct redirect *redire
 	struct listing listing = { arena, "", 0 };
 
 	for (size_t i = 0; i < redirect->interface_count; i++)
-		list(&listing, redirect->interfaces[i]);
-	return listed(&listing);
+		listing_add(&listing, redirect->interfaces[i]);
+	return listing_text(&listing);
 }
 
 static const char *except(struct arena *arena, const struct redirect *redirect)
