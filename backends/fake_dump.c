@@ -12,15 +12,6 @@ static void dump_filter(const struct rp_filter *filter, FILE *out)
 	fputc('\n', out);
 }
 
-static const char *address_text(enum family family, const uint8_t *address, char *text)
-{
-	struct span span;
-
-	memcpy(span.from, address, SPAN_BYTES);
-	memcpy(span.to, address, SPAN_BYTES);
-	return span_format(&span, family, text);
-}
-
 static void dump_route(const struct route *route, FILE *out)
 {
 	char text[SPAN_TEXT];
@@ -28,7 +19,7 @@ static void dump_route(const struct route *route, FILE *out)
 	fprintf(out, "route %s table %u %s", family_name(route->family), route->table,
 		route->is_default ? "default" : span_format(&route->dst, route->family, text));
 	if (route->has_gateway)
-		fprintf(out, " via %s", address_text(route->family, route->gateway, text));
+		fprintf(out, " via %s", address_format(route->gateway, route->family, text));
 	fprintf(out, " dev %s metric %u protocol %u%s%s\n", route->dev, route->metric,
 		route->protocol, route->multipath ? " multipath" : "",
 		route->type == ROUTE_OTHER ? " other" : "");

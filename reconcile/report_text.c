@@ -108,12 +108,9 @@ static void print_effect(struct printer *printer, enum effect effect)
 static const char *next_hop_text(struct printer *printer, const struct route *route)
 {
 	char address[SPAN_TEXT];
-	struct span span;
 
-	memcpy(span.from, route->gateway, SPAN_BYTES);
-	memcpy(span.to, route->gateway, SPAN_BYTES);
 	return arena_printf(&printer->arena, "via %s dev %s",
-			    span_format(&span, route->family, address), route->dev);
+			    address_format(route->gateway, route->family, address), route->dev);
 }
 
 /* What a reader needs beside the object: the values on both sides. */
@@ -217,8 +214,9 @@ static void print_warnings(struct printer *printer, const struct warning *items,
 	for (size_t i = 0; i < count; i++) {
 		const struct warning *item = &items[i];
 
-		fprintf(printer->out, "%swarning%s [%s] %s\n    %s\n", paint(printer, YELLOW),
-			paint(printer, PLAIN), item->code, item->message, item->hint);
+		fprintf(printer->out, "%swarning%s [%s%s] %s\n    %s\n",
+			paint(printer, item->fatal ? BOLD RED : YELLOW), paint(printer, PLAIN),
+			item->code, item->fatal ? ", fatal" : "", item->message, item->hint);
 	}
 }
 
@@ -243,6 +241,9 @@ static const char *summary_of_apply(struct printer *printer)
 		return "The apply failed; the live state is as before.";
 	if (report->exit == EXIT_UNKNOWN_STATE)
 		return "The apply failed and could not be undone; run it again.";
+	if (report->exit == EXIT_CONFLICT && !report->plan->conflict_count &&
+	    !(report->remaining && report->remaining->conflict_count))
+		return "Nothing was changed: a warning is fatal.";
 	if (report->exit == EXIT_CONFLICT)
 		return "Nothing was changed: foreign objects are in the way.";
 	if (report->exit == EXIT_STALE)

@@ -218,6 +218,12 @@ const char *span_format(const struct span *span, enum family family, char *text)
 	return text;
 }
 
+const char *address_format(const uint8_t *address, enum family family, char *text)
+{
+	inet_ntop(address_family(family), address, text, SPAN_TEXT);
+	return text;
+}
+
 static int span_compare(const void *a, const void *b)
 {
 	const struct span *left = a, *right = b;

@@ -48,6 +48,9 @@ const char *span_parse(const char *text, enum family *family, struct span *span)
 /* The shortest form that span_parse accepts. text has SPAN_TEXT bytes. */
 const char *span_format(const struct span *span, enum family family, char *text);
 
+/* Likewise one address, of which family_bytes() count. */
+const char *address_format(const uint8_t *address, enum family family, char *text);
+
 /* Sorts by from; overlapping spans become one, adjacent ones stay apart. */
 void spans_normalize(struct spans *spans);
 
