@@ -131,17 +131,14 @@ const char *fake_obstacle(const struct fake *fake, struct arena *arena, enum fam
 {
 	const struct link *found = state_link(&fake->state, link);
 	char text[SPAN_TEXT];
-	struct span span;
 
 	if (!found || !found->up)
 		return arena_printf(arena, "interface %s %s", link,
 				    found ? "is down" : "does not exist");
 	if (is_on_link(fake, family, link, address))
 		return NULL;
-	memcpy(span.from, address, SPAN_BYTES);
-	memcpy(span.to, address, SPAN_BYTES);
-	return arena_printf(arena, "%s is not on the link of %s", span_format(&span, family, text),
-			    link);
+	return arena_printf(arena, "%s is not on the link of %s",
+			    address_format(address, family, text), link);
 }
 
 static struct fake_neighbour *neighbour_find(const struct fake *fake, enum family family,
@@ -232,6 +229,14 @@ static int kernel_observe(struct kernel *kernel, const struct scope *scope, stru
 	return 0;
 }
 
+static void kernel_look_around(struct kernel *kernel, const struct document *document,
+			       struct surroundings *out)
+{
+	(void)document;
+	*out = fake_of(kernel)->around;
+	out->arena = (struct arena){ 0 };
+}
+
 /* --- writing ------------------------------------------------------------- */
 
 /* Counts the write. True when it is to go wrong; then *outcome is what to say. */
@@ -295,6 +300,7 @@ static int kernel_forget(struct kernel *kernel, const struct mark *mark, struct 
 
 static const struct kernel_ops fake_ops = {
 	.observe = kernel_observe,
+	.look_around = kernel_look_around,
 	.write = kernel_write,
 	.commit = kernel_commit,
 	.forget = kernel_forget,

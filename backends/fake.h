@@ -46,6 +46,9 @@ struct fake {
 	struct arena nft_arena; /* owns it; each transaction makes both anew */
 	uint64_t last_handle;
 
+	/* What a look around finds; the test owns it. Left at zero: nothing. */
+	struct surroundings around;
+
 	size_t writes; /* that changed something, or were to: write, commit, forget */
 	struct fake_fault fault;
 	/* Called before each operation, observations included; the first is number 1. */

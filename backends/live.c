@@ -14,6 +14,7 @@
 #include "backends/nft.h"
 #include "backends/record.h"
 #include "backends/rtnl.h"
+#include "backends/surround.h"
 
 struct live {
 	struct kernel kernel; /* first: a struct kernel of ours is a struct live */
@@ -80,6 +81,14 @@ static int live_observe(struct kernel *kernel, const struct scope *scope, struct
 	return 0;
 }
 
+static void live_look_around(struct kernel *kernel, const struct document *document,
+			     struct surroundings *out)
+{
+	struct live *live = live_of(kernel);
+
+	surround_read(live->route, live->netfilter, document, out);
+}
+
 static int live_write(struct kernel *kernel, const struct step *step, struct error *error)
 {
 	struct live *live = live_of(kernel);
@@ -125,6 +134,7 @@ int live_read_foreign(struct kernel *kernel, struct foreign *out, struct error *
 
 static const struct kernel_ops live_ops = {
 	.observe = live_observe,
+	.look_around = live_look_around,
 	.write = live_write,
 	.commit = live_commit,
 	.forget = live_forget,

@@ -131,6 +131,14 @@ static uint32_t index_for_own(const struct next_hop *hop, uint32_t index)
 	return link_local ? index : 0;
 }
 
+/* NULL when it has gone meanwhile. */
+static const char *name_of(struct state *out, uint32_t index)
+{
+	char name[IF_NAMESIZE];
+
+	return if_indextoname(index, name) ? arena_strdup(&out->arena, name) : NULL;
+}
+
 /* hop->obstacle becomes NULL when it is on the link. 0 or a negative errno. */
 static int obstacle_find(struct netlink *nl, struct state *out, struct next_hop *hop)
 {
@@ -150,12 +158,15 @@ static int obstacle_find(struct netlink *nl, struct state *out, struct next_hop 
 	if (code)
 		return code;
 	inet_ntop(rtnl_family(hop->family), hop->address, address, sizeof(address));
-	if (own.type == RTN_LOCAL)
+	hop->is_own = own.type == RTN_LOCAL;
+	if (hop->is_own)
 		hop->obstacle =
 			arena_printf(&out->arena, "%s is this router's own address", address);
 	else if (over.type != RTN_UNICAST || over.index != link->index || over.has_gateway)
 		hop->obstacle = arena_printf(&out->arena, "%s is not on the link of %s", address,
 					     hop->interface);
+	else if (own.type == RTN_UNICAST && own.index != link->index)
+		hop->elsewhere = name_of(out, own.index);
 	return 0;
 }
 

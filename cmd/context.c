@@ -118,16 +118,20 @@ struct kernel *context_kernel(struct context *context)
 	return kernel;
 }
 
-static enum exit_code exit_of_plan(const struct plan *plan)
+static enum exit_code exit_of_plan(const struct plan *plan, bool strict)
 {
-	if (plan->conflict_count)
+	if (plan->conflict_count || (strict && plan_fatal(plan)))
 		return EXIT_CONFLICT;
 	return plan->step_count ? EXIT_DIFFERENT : EXIT_DONE;
 }
 
-void context_compare(struct context *context)
+void context_compare(struct context *context, bool surroundings)
 {
-	struct scope scope = { .document = &context->document };
+	struct scope scope = {
+		.document = &context->document,
+		.neighbours = surroundings,
+		.surroundings = surroundings,
+	};
 	struct kernel *kernel = context_kernel(context);
 
 	if (!kernel)
@@ -136,7 +140,8 @@ void context_compare(struct context *context)
 		context->report.exit = EXIT_ERROR;
 	} else {
 		context->report.plan = &context->comparison.plan;
-		context->report.exit = exit_of_plan(&context->comparison.plan);
+		context->report.exit =
+			exit_of_plan(&context->comparison.plan, context->options->strict);
 		if (!plan_file_accepts(context, &context->comparison, false))
 			plan_file_report_stale(context, &context->comparison);
 	}
@@ -148,6 +153,7 @@ static void run_apply(struct context *context, struct kernel *kernel, bool allow
 {
 	struct apply_options options = {
 		.allow_empty = allow_empty,
+		.strict = context->options->strict,
 		.accept = plan_file_accepts,
 		.prepare = change_prepare,
 		.context = context,

@@ -18,8 +18,10 @@ static const struct verb {
 	{ "validate", verb_validate, 0, true },
 	{ "plan", verb_plan, OPTION_OUT, true },
 	{ "apply", verb_apply,
-	  FOR_CHANGES | OPTION_AGAIN | OPTION_ALLOW_EMPTY | OPTION_CHECK | OPTION_CONFIRM, true },
-	{ "drift", verb_drift, 0, true },
+	  FOR_CHANGES | OPTION_AGAIN | OPTION_ALLOW_EMPTY | OPTION_CHECK | OPTION_CONFIRM |
+		  OPTION_STRICT,
+	  true },
+	{ "drift", verb_drift, OPTION_FULL, true },
 	{ "destroy", verb_destroy, FOR_CHANGES, false },
 	{ "confirm", verb_confirm, FOR_CHANGES, false },
 	{ "revert", verb_revert, FOR_CHANGES, false },

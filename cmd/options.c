@@ -28,6 +28,7 @@ static const struct option longs[] = {
 	{ "check", no_argument, NULL, OPTION_CHECK },
 	{ "color", required_argument, NULL, KEY_COLOUR },
 	{ "confirm", required_argument, NULL, OPTION_CONFIRM },
+	{ "full", no_argument, NULL, OPTION_FULL },
 	{ "help", no_argument, NULL, KEY_HELP },
 	{ "json", no_argument, NULL, KEY_JSON },
 	{ "lock-timeout", required_argument, NULL, OPTION_LOCK_TIMEOUT },
@@ -35,6 +36,7 @@ static const struct option longs[] = {
 	{ "out", required_argument, NULL, OPTION_OUT },
 	{ "quiet", no_argument, NULL, KEY_QUIET },
 	{ "reason", required_argument, NULL, OPTION_REASON },
+	{ "strict", no_argument, NULL, OPTION_STRICT },
 	{ "version", no_argument, NULL, KEY_VERSION },
 	{ 0 },
 };
@@ -110,6 +112,9 @@ static int set_verb_option(struct options *options, enum option_bit option, stru
 		return 0;
 	case OPTION_CONFIRM:
 		return set_seconds(&options->confirm, 1, CONFIRM_MAX, error);
+	case OPTION_FULL:
+		options->full = true;
+		return 0;
 	case OPTION_LOCK_TIMEOUT:
 		return set_seconds(&options->lock_timeout, 0, LOCK_TIMEOUT_MAX, error);
 	case OPTION_OUT:
@@ -117,6 +122,9 @@ static int set_verb_option(struct options *options, enum option_bit option, stru
 		return 0;
 	case OPTION_REASON:
 		return set_reason(options, error);
+	case OPTION_STRICT:
+		options->strict = true;
+		return 0;
 	}
 	return 0;
 }

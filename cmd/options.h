@@ -16,6 +16,8 @@ enum option_bit {
 	OPTION_LOCK_TIMEOUT = 1 << 14,
 	OPTION_OUT = 1 << 15,
 	OPTION_REASON = 1 << 16,
+	OPTION_FULL = 1 << 17,
+	OPTION_STRICT = 1 << 18,
 };
 
 struct options {
@@ -24,6 +26,8 @@ struct options {
 	const char *netns; /* NULL: the current one */
 	bool json, quiet, colour, help, version;
 	bool again, allow_empty, check;
+	bool full;   /* drift: with all warnings */
+	bool strict; /* apply: a fatal warning is refused */
 	int confirm;        /* seconds; 0: not asked for */
 	int lock_timeout;   /* seconds */
 	const char *out;    /* plan --out; NULL: none */

@@ -4,12 +4,16 @@
 
 void verb_apply(struct context *context)
 {
-	struct scope scope = { .document = &context->document };
+	struct scope scope = {
+		.document = &context->document,
+		.neighbours = true,
+		.surroundings = true,
+	};
 	bool is_loaded = context_load_either(context);
 
 	if (context->options->check) {
 		if (is_loaded)
-			context_compare(context);
+			context_compare(context, true);
 		return;
 	}
 	if (is_loaded)

@@ -5,5 +5,5 @@
 void verb_drift(struct context *context)
 {
 	if (context_load(context))
-		context_compare(context);
+		context_compare(context, context->options->full);
 }

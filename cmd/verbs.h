@@ -62,8 +62,11 @@ bool context_load_either(struct context *context);
 /* Opens the kernel. NULL: the report says why. live_close() is due otherwise. */
 struct kernel *context_kernel(struct context *context);
 
-/* plan and drift: one comparison, nothing written. */
-void context_compare(struct context *context);
+/*
+ * plan and drift: one comparison, nothing written. surroundings: with what a
+ * look around warns of.
+ */
+void context_compare(struct context *context, bool surroundings);
 
 /* apply and destroy. */
 void context_apply(struct context *context, const struct scope *scope, bool allow_empty);

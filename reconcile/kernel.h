@@ -10,6 +10,7 @@
 #include "reconcile/error.h"
 #include "reconcile/plan.h"
 #include "reconcile/state.h"
+#include "reconcile/surroundings.h"
 
 /* Positive results are outcomes that the caller handles; -1 is an error, in *error. */
 enum outcome {
@@ -29,6 +30,13 @@ struct kernel_ops {
 	 */
 	int (*observe)(struct kernel *kernel, const struct scope *scope, struct state *out,
 		       struct error *error);
+	/*
+	 * Reads what else the router holds into *out, as far as it can be read:
+	 * it decides about no step, so there is no error. surroundings_free() is
+	 * due.
+	 */
+	void (*look_around)(struct kernel *kernel, const struct document *document,
+			    struct surroundings *out);
 	/* One step of kind rt_table, rp_filter, route or rule. OUTCOME_* or -1. */
 	int (*write)(struct kernel *kernel, const struct step *step, struct error *error);
 	/*

@@ -189,3 +189,11 @@ bool plan_in_sync(const struct plan *plan)
 {
 	return !plan->step_count && !plan->conflict_count;
 }
+
+const struct warning *plan_fatal(const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->warning_count; i++)
+		if (plan->warnings[i].fatal)
+			return &plan->warnings[i];
+	return NULL;
+}

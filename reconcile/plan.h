@@ -68,7 +68,7 @@ struct conflict {
 
 struct warning {
 	const char *code;
-	bool fatal;
+	bool fatal; /* as long as it is so, a redirect certainly does not work */
 	const char *message, *hint;
 };
 
@@ -106,6 +106,9 @@ size_t plan_ready_count(const struct plan *plan);
 
 /* Empty: nothing to do and nothing in the way. */
 bool plan_in_sync(const struct plan *plan);
+
+/* The first fatal warning, or NULL. */
+const struct warning *plan_fatal(const struct plan *plan);
 
 const char *kind_name(enum kind kind);
 const char *action_name(enum action action);

@@ -33,6 +33,17 @@ struct run {
 	bool wrote; /* something, in any round */
 };
 
+static void look_around(struct kernel *kernel, const struct scope *scope,
+			struct comparison *comparison)
+{
+	struct surroundings around = { 0 };
+
+	kernel->ops->look_around(kernel, scope->document, &around);
+	warnings_of_surroundings(scope->document, &comparison->observed, &around,
+				 &comparison->plan);
+	surroundings_free(&around);
+}
+
 int comparison_make(struct kernel *kernel, const struct scope *scope, struct comparison *comparison,
 		    struct error *error)
 {
@@ -45,6 +56,8 @@ int comparison_make(struct kernel *kernel, const struct scope *scope, struct com
 	warnings_of_state(scope->document, &comparison->observed, &comparison->plan);
 	if (!scope->everything)
 		warnings_of_emptying(scope->document, &comparison->observed, &comparison->plan);
+	if (scope->surroundings)
+		look_around(kernel, scope, comparison);
 	comparison->made = true;
 	return 0;
 }
@@ -331,6 +344,14 @@ static bool may_apply(const struct run *run)
 	}
 	if (first->plan.conflict_count) {
 		result->exit = EXIT_CONFLICT;
+		return false;
+	}
+	if (run->options->strict && plan_fatal(&first->plan)) {
+		const struct warning *fatal = plan_fatal(&first->plan);
+
+		result->exit = EXIT_CONFLICT;
+		error_set(&result->error, "strict", "refused by --strict, [%s] %s; %s", fatal->code,
+			  fatal->message, fatal->hint);
 		return false;
 	}
 	if (!run->options->allow_empty && !nft_redirect_count(&first->desired.nft) &&

@@ -34,6 +34,7 @@ struct comparison {
 
 struct apply_options {
 	bool allow_empty; /* the last live redirect may go */
+	bool strict;      /* a fatal warning is refused, with EXIT_CONFLICT */
 	/*
 	 * Whether these differences are those that were asked for; called for
 	 * each look, with whether something has been written since the first.

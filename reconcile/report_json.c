@@ -88,9 +88,9 @@ static void add_warnings(json_t *list, const struct warning *items, size_t count
 		const struct warning *item = &items[i];
 
 		json_array_append_new(list,
-				      json_pack("{s:s,s:b,s:o,s:s}", "code", item->code, "fatal",
+				      json_pack("{s:s,s:b,s:o,s:o}", "code", item->code, "fatal",
 						item->fatal, "message", text_json(item->message),
-						"hint", item->hint));
+						"hint", text_json(item->hint)));
 	}
 }
 

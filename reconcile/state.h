@@ -104,6 +104,8 @@ struct next_hop {
 	const char *interface;
 	uint8_t address[SPAN_BYTES];
 	const char *obstacle;       /* NULL: on-link. Else what is in the way, in words */
+	bool is_own;                /* the obstacle is that the address is this router's */
+	const char *elsewhere;      /* NULL, or the interface by which routing would reach it */
 	struct neighbour neighbour; /* who answers there, when the scope asks for it */
 };
 
@@ -145,6 +147,8 @@ struct scope {
 	bool every_rp_filter;
 	bool neighbours;  /* whether the next hops answer */
 	bool connections; /* how many connections bear the mark of each gateway and rule of ours */
+	/* Look at what else the router holds, too, for more warnings: at a cost that it decides. */
+	bool surroundings;
 };
 
 void state_free(struct state *state);

@@ -5,22 +5,29 @@
 #include <stdio.h>
 #include <string.h>
 
-static void warn(struct plan *plan, const char *code, const char *hint, const char *format, ...)
-	__attribute__((format(printf, 4, 5)));
+#include "reconcile/warning_parts.h"
 
-static void warn(struct plan *plan, const char *code, const char *hint, const char *format, ...)
+struct warning *warn(struct plan *plan, const char *code, const char *hint, const char *format, ...)
 {
 	struct warning *warning =
 		ARENA_PUSH(&plan->arena, plan->warnings, plan->warning_count, plan->warning_room);
-	char message[512];
+	char message[1024];
 	va_list args;
 
 	va_start(args, format);
 	vsnprintf(message, sizeof(message), format, args);
 	va_end(args);
-	*warning = (struct warning){ .code = code,
-				     .message = arena_strdup(&plan->arena, message),
-				     .hint = hint };
+	*warning = (struct warning){
+		.code = code,
+		.message = arena_printable(&plan->arena, arena_strdup(&plan->arena, message)),
+		.hint = arena_printable(&plan->arena, hint),
+	};
+	return warning;
+}
+
+const char *family_title(enum family family)
+{
+	return family == FAMILY_IPV4 ? "IPv4" : "IPv6";
 }
 
 void warnings_of_document(const struct document *document, struct plan *plan)
@@ -39,8 +46,14 @@ static void warn_client_interfaces(const struct redirect *redirect, const struct
 {
 	for (size_t i = 0; i < redirect->interface_count; i++) {
 		const char *name = redirect->interfaces[i];
+		const struct link *link = state_link(observed, name);
 
-		if (!strchr(name, '*') && !state_link(observed, name))
+		if (strchr(name, '*') || (link && link->up))
+			continue;
+		if (link)
+			warn(plan, "interface-down", "bring it up; the redirect holds then",
+			     "redirect %s: client interface %s is down", redirect->name, name);
+		else
 			warn(plan, "interface-missing",
 			     "check the name; the redirect holds as soon as it is there",
 			     "redirect %s: client interface %s does not exist", redirect->name,
@@ -52,16 +65,65 @@ static void warn_gateway_interface(const struct gateway *gateway, const struct s
 				   struct plan *plan)
 {
 	const struct link *link = state_link(observed, gateway->interface);
-	const char *code = link ? "interface-down" : "interface-missing";
+	const char *hint =
+		gateway->on_loss == ON_LOSS_BLOCK
+			? "its connections are refused until the interface is up and detour has run"
+			: "its connections reach the servers directly until then";
 
 	if (link && link->up)
 		return;
-	warn(plan, code,
-	     gateway->on_loss == ON_LOSS_BLOCK
-		     ? "its connections are refused until the interface is up and detour has run"
-		     : "its connections reach the servers directly until then",
-	     "gateway %s: interface %s %s", gateway->name, gateway->interface,
-	     link ? "is down" : "does not exist");
+	if (link)
+		warn(plan, "interface-down", hint, "gateway %s: interface %s is down",
+		     gateway->name, gateway->interface)
+			->fatal = true;
+	else
+		warn(plan, "interface-missing", hint, "gateway %s: interface %s does not exist",
+		     gateway->name, gateway->interface)
+			->fatal = true;
+}
+
+/* No route can be made; while the interface is down, that is what is warned of. */
+static void warn_obstacle(const struct gateway *gateway, const struct next_hop *hop,
+			  const struct state *observed, struct plan *plan)
+{
+	const struct link *link = state_link(observed, gateway->interface);
+
+	if (!link || !link->up)
+		return;
+	if (hop->is_own)
+		warn(plan, "next-hop-own-address", "name the gateway's address, not this router's",
+		     "gateway %s: %s", gateway->name, hop->obstacle)
+			->fatal = true;
+	else
+		warn(plan, "next-hop-not-on-link",
+		     "check the address and the interface, and that the interface has an address "
+		     "of the same network",
+		     "gateway %s: %s", gateway->name, hop->obstacle)
+			->fatal = true;
+}
+
+static void warn_next_hop(const struct gateway *gateway, enum family family,
+			  const struct state *observed, struct plan *plan)
+{
+	const struct next_hop *hop =
+		state_next_hop(observed, family, gateway->interface, gateway->address[family]);
+	char address[SPAN_TEXT];
+
+	if (!gateway->has_address[family] || !hop)
+		return;
+	address_format(hop->address, family, address);
+	if (hop->obstacle)
+		warn_obstacle(gateway, hop, observed, plan);
+	if (hop->elsewhere)
+		warn(plan, "next-hop-elsewhere",
+		     "check the interface; two interfaces may have an address of the same network",
+		     "gateway %s: %s is reached by %s otherwise, not by %s", gateway->name, address,
+		     hop->elsewhere, gateway->interface);
+	if (hop->neighbour.state == NEIGHBOUR_FAILED)
+		warn(plan, "next-hop-unreachable",
+		     "check that the gateway is up and on that link, and its address",
+		     "gateway %s: %s does not answer on %s", gateway->name, address,
+		     gateway->interface);
 }
 
 static int rp_filter_value(const struct state *observed, const char *interface)
@@ -143,6 +205,8 @@ void warnings_of_state(const struct document *document, const struct state *obse
 {
 	for (size_t i = 0; i < document->gateway_count; i++) {
 		warn_gateway_interface(&document->gateways[i], observed, plan);
+		for (enum family family = 0; family < FAMILY_COUNT; family++)
+			warn_next_hop(&document->gateways[i], family, observed, plan);
 		warn_rp_filter(&document->gateways[i], observed, plan);
 		warn_mark_in_use(&document->gateways[i], observed, plan);
 	}
@@ -151,4 +215,12 @@ void warnings_of_state(const struct document *document, const struct state *obse
 			warn_client_interfaces(&document->redirects[i], observed, plan);
 	warn_sessions_cut(observed, plan);
 	warn_rp_filter_overridden(observed, plan);
+}
+
+void warnings_of_surroundings(const struct document *document, const struct state *observed,
+			      const struct surroundings *around, struct plan *plan)
+{
+	struct judgement judgement = { document, observed, around, plan };
+
+	warnings_of_devices(&judgement);
 }

@@ -4,6 +4,7 @@
 #define RECONCILE_WARNING_H
 
 #include "reconcile/plan.h"
+#include "reconcile/surroundings.h"
 
 /* Those that need no kernel. */
 void warnings_of_document(const struct document *document, struct plan *plan);
@@ -15,5 +16,9 @@ void warnings_of_emptying(const struct document *document, const struct state *o
 /* Those that an observation of our own objects and interfaces shows. */
 void warnings_of_state(const struct document *document, const struct state *observed,
 		       struct plan *plan);
+
+/* Those that only a look around shows. They come after those of the state. */
+void warnings_of_surroundings(const struct document *document, const struct state *observed,
+			      const struct surroundings *around, struct plan *plan);
 
 #endif

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "backends/surround.h"
+
+void surround_read(struct netlink *route, struct netlink *netfilter,
+		   const struct document *document, struct surroundings *out)
+{
+	(void)netfilter;
+	surround_devices(route, document, out);
+}

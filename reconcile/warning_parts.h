@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Inside the warnings: one file for each sort of cause. Each appends what it
+ * has to say, in the order of the document and then in that of the kernel.
+ */
+#ifndef RECONCILE_WARNING_PARTS_H
+#define RECONCILE_WARNING_PARTS_H
+
+#include "reconcile/surroundings.h"
+#include "reconcile/warning.h"
+
+struct judgement {
+	const struct document *document;
+	const struct state *observed;
+	const struct surroundings *around;
+	struct plan *plan;
+};
+
+/*
+ * Appends a warning that is not fatal. Control characters in either text are
+ * made visible: names come from strangers. What is returned is good until the
+ * next warning.
+ */
+struct warning *warn(struct plan *plan, const char *code, const char *hint, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* "IPv4" or "IPv6". */
+const char *family_title(enum family family);
+
+/* warning_device.c: what interfaces and their sysctls do. */
+void warnings_of_devices(const struct judgement *judgement);
+
+#endif

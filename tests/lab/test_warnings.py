@@ -1,0 +1,426 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Each warning: what provokes it on a real router, what comes close and does not, who carries it."""
+
+import re
+import subprocess
+
+import pytest
+
+import lab as laboratory
+from lab import REPO, document, gateway, redirect
+
+PROVOKED, CLOSE = [], []
+
+
+def warns(code, *words, fatal=False, wanted=None):
+    """What the function does to a router is warned of, in these words among others."""
+    return lambda provoke: PROVOKED.append((provoke, code, words, fatal, wanted or document()))
+
+
+def silent(code, wanted=None):
+    """What the function does to a router only looks like what the code stands for."""
+    return lambda provoke: CLOSE.append((provoke, code, wanted or document()))
+
+
+def of_code(result, code):
+    return [warning for warning in result.json["warnings"] if warning["code"] == code]
+
+
+def codes(result):
+    return {warning["code"] for warning in result.json["warnings"]}
+
+
+def name(value):
+    return value.__name__ if callable(value) else ""
+
+
+ONLY_IPV4 = document(
+    gateway(addresses=["10.2.0.10"]), redirect(servers={"networks": ["10.1.0.0/24"]})
+)
+FROM_ALL = document(redirects=redirect(clients={"interfaces": ["eth0", "vlan*"]}))
+
+
+# Interfaces and their sysctls
+
+
+@warns("forwarding-off", "IPv4", "eth0, eth2", "net.ipv4.conf.eth0.forwarding", fatal=True)
+def ipv4_is_not_forwarded(lab):
+    lab.sysctl("router", "net/ipv4/ip_forward", 0)
+
+
+@warns("forwarding-off", "IPv6", "net.ipv6.conf.all.forwarding", fatal=True)
+def ipv6_is_not_forwarded(lab):
+    lab.sysctl("router", "net/ipv6/conf/all/forwarding", 0)
+
+
+@warns("forwarding-off", "IPv4", "eth2", "net.ipv4.conf.eth2.forwarding", fatal=True)
+def the_gateways_answers_are_not_forwarded(lab):
+    lab.sysctl("router", "net/ipv4/conf/eth2/forwarding", 0)
+
+
+@warns("forwarding-off", "IPv4", "eth0", wanted=FROM_ALL)
+def one_of_two_client_interfaces_does_not_forward(lab):
+    lab.plug_in_client2("vlan20")
+    lab.sysctl("router", "net/ipv4/conf/eth0/forwarding", 0)
+
+
+@silent("forwarding-off")
+def an_interface_that_has_no_part_does_not_forward(lab):
+    lab.plug_in_client2("vlan20")
+    lab.sysctl("router", "net/ipv4/conf/vlan20/forwarding", 0)
+
+
+@silent("forwarding-off", wanted=ONLY_IPV4)
+def the_family_that_is_not_forwarded_is_not_redirected(lab):
+    lab.sysctl("router", "net/ipv6/conf/all/forwarding", 0)
+
+
+@warns("interface-down", "scb", "eth2 is down", fatal=True)
+def the_gateways_interface_is_down(lab):
+    lab.link_down("eth2")
+
+
+@warns("interface-down", "rdp", "eth0 is down")
+def a_client_interface_is_down(lab):
+    lab.link_down("eth0")
+
+
+@silent("interface-down")
+def another_interface_is_down(lab):
+    lab.link_down("eth1")
+
+
+@warns("interface-missing", "scb", "eth2 does not exist", fatal=True)
+def the_gateways_interface_is_missing(lab):
+    lab.link_delete("eth2")
+
+
+@warns("interface-missing", "rdp", "eth0 does not exist")
+def a_client_interface_is_missing(lab):
+    lab.link_delete("eth0")
+
+
+@silent("interface-missing", wanted=FROM_ALL)
+def nothing_matches_a_pattern(lab):
+    pass
+
+
+@warns("interface-enslaved", "rdp", "eth0", "bridge br0", fatal=True)
+def a_client_interface_is_in_a_bridge(lab):
+    lab.ip("router", "link add br0 type bridge", "link set eth0 master br0")
+
+
+@warns("interface-enslaved", "eth2", "bridge br0", fatal=True)
+def the_gateways_interface_is_in_a_bridge(lab):
+    lab.ip("router", "link add br0 type bridge", "link set eth2 master br0")
+
+
+@warns("interface-enslaved", "eth0", "bridge br0", wanted=FROM_ALL)
+def one_of_two_client_interfaces_is_in_a_bridge(lab):
+    lab.plug_in_client2("vlan20")
+    lab.ip("router", "link add br0 type bridge", "link set eth0 master br0")
+
+
+@silent("interface-enslaved")
+def another_interface_is_in_a_bridge(lab):
+    lab.plug_in_client2("vlan20")
+    lab.ip("router", "link add br0 type bridge", "link set vlan20 master br0")
+
+
+@silent("interface-enslaved", wanted=document(redirects=redirect(clients={"interfaces": ["br0"]})))
+def the_bridge_itself_is_named(lab):
+    lab.ip("router", "link add br0 type bridge", "link set eth0 master br0", "link set br0 up")
+
+
+@warns("src-valid-mark", "rdp", "eth0", "all=1", "eth0=1")
+def a_strict_client_interface_looks_at_marks(lab):
+    lab.sysctl("router", "net/ipv4/conf/all/src_valid_mark", 1)
+    lab.sysctl("router", "net/ipv4/conf/eth0/rp_filter", 1)
+
+
+@silent("src-valid-mark")
+def a_loose_client_interface_looks_at_marks(lab):
+    lab.sysctl("router", "net/ipv4/conf/all/rp_filter", 1)
+    lab.sysctl("router", "net/ipv4/conf/eth0/src_valid_mark", 1)
+    lab.sysctl("router", "net/ipv4/conf/eth0/rp_filter", 2)
+
+
+@silent("src-valid-mark")
+def a_strict_client_interface_ignores_marks(lab):
+    lab.sysctl("router", "net/ipv4/conf/all/rp_filter", 1)
+
+
+@warns("rp-filter-strict", "eth2", "all=1", "eth2=0", wanted=document(gateway(rp_filter="keep")))
+def all_makes_the_gateways_interface_strict(lab):
+    lab.sysctl("router", "net/ipv4/conf/all/rp_filter", 1)
+
+
+@warns("rp-filter-strict", "eth2", "all=0", "eth2=1", wanted=document(gateway(rp_filter="keep")))
+def the_gateways_interface_is_strict_itself(lab):
+    lab.sysctl("router", "net/ipv4/conf/eth2/rp_filter", 1)
+
+
+@silent("rp-filter-strict", wanted=document(gateway(rp_filter="keep")))
+def all_makes_a_strict_interface_loose(lab):
+    lab.sysctl("router", "net/ipv4/conf/all/rp_filter", 2)
+    lab.sysctl("router", "net/ipv4/conf/eth2/rp_filter", 1)
+
+
+@warns("client-mtu", "scb", "eth2 is 1500", "eth0 is 1400")
+def a_client_mtu_is_smaller(lab):
+    lab.ip("router", "link set eth0 mtu 1400")
+
+
+@silent("client-mtu")
+def the_gateways_mtu_is_as_small(lab):
+    lab.ip("router", "link set eth0 mtu 1400", "link set eth2 mtu 1400")
+
+
+@silent("client-mtu")
+def the_servers_mtu_is_smaller(lab):
+    lab.ip("router", "link set eth1 mtu 1400")
+
+
+@warns("ipv6-not-redirected", "rdp", "eth0", wanted=ONLY_IPV4)
+def clients_have_ipv6_that_is_not_redirected(lab):
+    pass
+
+
+@silent("ipv6-not-redirected", wanted=ONLY_IPV4)
+def ipv6_is_not_forwarded_at_all(lab):
+    lab.sysctl("router", "net/ipv6/conf/all/forwarding", 0)
+
+
+@silent("ipv6-not-redirected", wanted=ONLY_IPV4)
+def clients_have_no_ipv6(lab):
+    lab.sysctl("router", "net/ipv6/conf/eth0/disable_ipv6", 1)
+
+
+# Next hops
+
+
+@warns("next-hop-own-address", "scb", "10.2.0.1 is this router's own", fatal=True,
+       wanted=document(gateway(addresses=["10.2.0.1", "2001:db8:2::10"])))  # fmt: skip
+def the_next_hop_is_the_router(lab):
+    pass
+
+
+@warns("next-hop-not-on-link", "scb", "10.1.0.77 is not on the link of eth2", fatal=True,
+       wanted=document(gateway(addresses=["10.1.0.77", "2001:db8:2::10"]),
+                       redirect(servers={"networks": ["10.1.0.0/26", "2001:db8:1::/64"]})))  # fmt: skip
+def the_next_hop_is_on_another_link(lab):
+    pass
+
+
+@warns("next-hop-elsewhere", "scb", "10.2.0.10 is reached by eth1 otherwise, not by eth2")
+def another_interface_has_the_gateways_address(lab):
+    lab.ip("router", "route add 10.2.0.10 dev eth1")
+
+
+@silent("next-hop-elsewhere")
+def another_interface_has_the_neighbours_address(lab):
+    lab.ip("router", "route add 10.2.0.11 dev eth1")
+
+
+@warns("next-hop-unreachable", "scb", "10.2.0.10 does not answer on eth2")
+def the_gateway_does_not_answer(lab):
+    lab.ip("router", "neigh replace 10.2.0.10 dev eth2 nud failed")
+
+
+@silent("next-hop-unreachable")
+def the_gateways_neighbour_does_not_answer(lab):
+    lab.ip("router", "neigh replace 10.2.0.11 dev eth2 nud failed")
+
+
+# Our own objects
+
+
+@warns("mark-full-mask", "scb", wanted=document(gateway(mark=16)))
+def the_mark_takes_all_bits(lab):
+    pass
+
+
+@warns("mark-in-use", "scb", "1 connections", "0x10/0xf0")
+def connections_bear_the_mark_already(lab):
+    lab.foreign_chain("router", "prerouting", "mangle", "tcp dport 22 ct mark set 0x10")
+    assert lab.open("client", "10.1.0.5", 22).answer == "server"
+    lab.nft("router", "delete table inet foreign")
+
+
+@silent("mark-in-use")
+def connections_bear_other_bits(lab):
+    lab.foreign_chain("router", "prerouting", "mangle", "tcp dport 22 ct mark set 0x20")
+    assert lab.open("client", "10.1.0.5", 22).answer == "server"
+    lab.nft("router", "delete table inet foreign")
+
+
+@warns("sessions-cut", "1 connections", "0x10/0xf0", wanted=document(gateway(mark="0x20/0xf0")))
+def a_mark_changes_under_a_connection(lab):
+    lab.apply(document())
+    assert lab.open("client", "10.1.0.5", 3389).answer == "gateway"
+
+
+@silent("sessions-cut", wanted=document(gateway(mark="0x20/0xf0")))
+def a_mark_changes_and_no_connection_bears_it(lab):
+    lab.apply(document())
+    assert lab.open("client", "10.1.0.5", 22).answer == "server"
+
+
+@warns("rp-filter-overridden", "eth2", "rp_filter is 1")
+def somebody_changed_our_rp_filter(lab):
+    lab.sysctl("router", "net/ipv4/conf/all/rp_filter", 1)
+    lab.sysctl("router", "net/ipv4/conf/eth2/rp_filter", 0)
+    lab.apply(document())
+    lab.sysctl("router", "net/ipv4/conf/eth2/rp_filter", 1)
+
+
+@silent("rp-filter-overridden")
+def nobody_changed_our_rp_filter(lab):
+    lab.sysctl("router", "net/ipv4/conf/all/rp_filter", 1)
+    lab.apply(document())
+
+
+@warns("would-be-empty", "1 are live", wanted=document(redirects=redirect(enabled=False)))
+def the_last_redirect_would_go(lab):
+    lab.apply(document())
+
+
+@silent("would-be-empty", wanted=document(redirects=redirect(enabled=False)))
+def there_is_no_redirect_that_could_go(lab):
+    pass
+
+
+# The tests
+
+
+@pytest.mark.parametrize("provoke, code, words, fatal, wanted", PROVOKED, ids=name)
+def test_it_is_warned_of(lab, provoke, code, words, fatal, wanted):
+    provoke(lab)
+    result = lab.detour("plan", wanted)
+    found = of_code(result, code)
+    assert found, repr(result)
+    assert any(all(word in warning["message"] for word in words) for warning in found), found
+    assert {warning["fatal"] for warning in found} == {fatal}, found
+    assert all(warning["hint"] for warning in found)
+
+
+@pytest.mark.parametrize("provoke, code, wanted", CLOSE, ids=name)
+def test_it_is_not_warned_of(lab, provoke, code, wanted):
+    provoke(lab)
+    result = lab.detour("plan", wanted)
+    assert code not in codes(result), repr(result)
+
+
+def test_an_ordinary_router_is_warned_of_nothing(lab):
+    assert lab.detour("plan", document()).json["warnings"] == []
+    assert lab.apply(document(), "--strict").json["warnings"] == []
+    assert lab.connect("client", "10.1.0.5", 3389) == "gateway"
+    assert lab.detour("plan", document()).json["warnings"] == []
+    result = lab.detour("drift", document(), "--full")
+    assert (result.exit, result.json["warnings"]) == (0, [])
+
+
+# Who carries them
+
+
+def test_drift_looks_around_only_when_asked_to(lab):
+    lab.apply(document())
+    lab.sysctl("router", "net/ipv4/ip_forward", 0)
+    lab.link_down("eth0")
+    assert codes(lab.detour("drift", document())) == {"interface-down"}
+    full = lab.detour("drift", document(), "--full")
+    assert (full.exit, codes(full)) == (0, {"interface-down", "forwarding-off"})
+
+
+def test_drift_asks_for_no_more_than_its_own(lab):
+    """Its system calls are the same on a router that holds much else."""
+    requests = lambda: trace_of(lab, "drift", document()).count("sendto(")
+    lab.apply(document())
+    before = requests()
+    lab.ip("router", *(f"link add veth{i} type veth peer name peer{i}" for i in range(20)))
+    lab.foreign_chain("router", "prerouting", "-300", *["meta mark set 1"] * 20)
+    assert requests() == before
+
+
+def trace_of(lab, verb, wanted, *args):
+    wrapper = ["strace", "-f", "-e", "trace=sendto,openat", "-o", "/run/trace"]
+    lab.detour(verb, wanted, *args, wrapper=wrapper, program=laboratory.DETOUR_PLAIN)
+    with open("/run/trace") as lines:
+        return lines.read()
+
+
+def test_apply_reports_them_and_goes_on(lab):
+    lab.sysctl("router", "net/ipv4/ip_forward", 0)
+    result = lab.detour("apply", document())
+    assert (result.exit, codes(result)) == (0, {"forwarding-off"})
+
+
+def test_they_do_not_make_a_saved_plan_stale(lab):
+    assert lab.detour("plan", document(), "--out", "/run/saved.plan").exit == 2
+    lab.sysctl("router", "net/ipv6/conf/all/forwarding", 0)
+    with lab.inside("router"):
+        words = [laboratory.DETOUR, "apply", "/run/saved.plan", "--json"]
+        process = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert process.returncode == 0, process.stdout
+
+
+@pytest.mark.parametrize("is_applied", [False, True], ids=["at_first", "when_in_sync"])
+def test_strict_refuses_a_fatal_one_and_writes_nothing(lab, is_applied):
+    if is_applied:
+        lab.apply(document())
+    lab.sysctl("router", "net/ipv4/ip_forward", 0)
+    before = lab.snapshot()
+    for extra in ([], ["--check"]):
+        result = lab.detour("apply", document(), "--strict", *extra)
+        assert (result.exit, result.json["changed"]) == (3, False)
+        assert lab.snapshot() == before
+    error = lab.detour("apply", document(), "--strict").json["error"]
+    assert error["code"] == "strict" and "[forwarding-off]" in error["message"]
+    text = lab.detour("apply", document(), "--strict", wants_json=False)
+    assert "[forwarding-off, fatal]" in text.text and "--strict" in text.errors
+
+
+def test_strict_takes_what_may_work(lab):
+    lab.ip("router", "link set eth0 mtu 1400")
+    result = lab.apply(document(), "--strict")
+    assert codes(result) == {"client-mtu"}
+    assert lab.connect("client", "10.1.0.5", 3389) == "gateway"
+
+
+def test_a_hostile_name_obeys_the_reports_rules(lab):
+    """A bridge may be called anything that has no slash, blank or colon."""
+    evil = "b\x1b[31m\u00e9"
+    lab.tool("router", ["ip", "link", "add", evil, "type", "bridge"])
+    lab.tool("router", ["ip", "link", "set", "eth0", "master", evil])
+    (warning,) = of_code(lab.detour("plan", document()), "interface-enslaved")
+    assert "\x1b" not in warning["message"] + warning["hint"]
+    assert "\\x1b[31m\u00e9" in warning["message"]
+
+
+# The manual
+
+
+def test_the_manual_lists_exactly_the_codes_of_the_source():
+    calls = re.compile(r'\b(?:warn|context_note)\((?:[^";]*?),\s*"([a-z0-9-]+)"', re.S)
+    sources = [path for top in ("cmd", "reconcile") for path in (REPO / top).glob("*.c")]
+    in_source = {code for path in sources for code in calls.findall(path.read_text())}
+    manual = (REPO / "docs/man/detour.8").read_text()
+    section = manual.split(".Ss Warnings\n")[1].split(".Sh ")[0]
+    in_manual = re.findall(r"^\.It Sy ([a-z0-9-]+)", section, re.M)
+    assert in_manual == sorted(in_manual) and set(in_manual) == in_source
+
+
+def test_the_manual_says_which_are_fatal():
+    manual = (REPO / "docs/man/detour.8").read_text()
+    section = manual.split(".Ss Warnings\n")[1].split(".Sh ")[0]
+    in_manual = set(re.findall(r"^\.It Sy ([a-z0-9-]+) Pq .*fatal", section, re.M))
+    assert in_manual == {code for _, code, _, fatal, _ in PROVOKED if fatal}
+
+
+def test_every_code_has_its_tests():
+    """Those of a change window are provoked in test_change_window.py."""
+    window = {"guard-gone", "interrupted-apply", "not-remembered", "overdue"}
+    manual = (REPO / "docs/man/detour.8").read_text()
+    section = manual.split(".Ss Warnings\n")[1].split(".Sh ")[0]
+    listed = set(re.findall(r"^\.It Sy ([a-z0-9-]+)", section, re.M)) - window
+    assert {code for _, code, *_ in PROVOKED} == listed
