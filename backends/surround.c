@@ -4,6 +4,6 @@
 void surround_read(struct netlink *route, struct netlink *netfilter,
 		   const struct document *document, struct surroundings *out)
 {
-	(void)netfilter;
 	surround_devices(route, document, out);
+	surround_nft(netfilter, out);
 }

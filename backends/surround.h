@@ -17,4 +17,22 @@ void surround_read(struct netlink *route, struct netlink *netfilter,
 void surround_devices(struct netlink *route, const struct document *document,
 		      struct surroundings *out);
 
+/* surround_nft.c: the chains of others, and what their rules do. Of one moment, or nothing. */
+void surround_nft(struct netlink *netfilter, struct surroundings *out);
+
+/* surround_expr.c: appends what the rule in the message does, and notes where it jumps to. */
+struct rule_reading {
+	struct surroundings *out;
+	struct other_chain *chain;
+	bool may_be_left;    /* an earlier rule of the chain may keep packets from later ones */
+	bool jumps_anywhere; /* by a verdict map */
+	struct other_jump {
+		const struct other_chain *from;
+		const char *to; /* of the same table */
+	} * jumps;
+	size_t jump_count, jump_room;
+};
+
+void surround_rule(struct rule_reading *reading, const struct nlattr *expressions);
+
 #endif

@@ -43,11 +43,71 @@ struct device {
 	struct sysctls sysctls;  /* read of those that surroundings_concern() */
 };
 
+enum packet_hook {
+	PACKET_INGRESS,
+	PACKET_PREROUTING,
+	PACKET_INPUT,
+	PACKET_FORWARD,
+	PACKET_OUTPUT,
+	PACKET_POSTROUTING,
+	PACKET_HOOKS
+};
+
+/* A chain of nf_tables, iptables-nft's included, in a table that is not ours and not dormant. */
+struct other_chain {
+	const char *table; /* "ip mangle" */
+	const char *name;
+	bool families[FAMILY_COUNT];
+	bool is_base, is_nat, drops; /* the latter two of base chains; its policy */
+	enum packet_hook hook;       /* of a base chain */
+	int32_t priority;            /* of a base chain */
+	size_t rule_count;
+	/* Where packets may come here, by jumps too, and the last such priority at prerouting. */
+	bool at[PACKET_HOOKS];
+	int32_t latest;
+};
+
+enum deed {
+	DEED_SETS_PACKET_MARK,
+	DEED_SETS_CONNECTION_MARK,
+	DEED_TESTS_PACKET_MARK,
+	DEED_TESTS_CONNECTION_MARK,
+	DEED_NOTRACK,
+	DEED_REVERSE_PATH, /* drops what its source is not routed back by the same interface */
+	DEED_OFFLOAD,      /* into a flowtable */
+	DEED_COUNT
+};
+
+/* What a rule of such a chain does that can matter to us. */
+struct other_deed {
+	const struct other_chain *chain;
+	size_t rule; /* its number in the chain, from 1 */
+	enum deed deed;
+	bool families[FAMILY_COUNT];
+	uint32_t bits;    /* of the mark, that are written or tested */
+	bool is_constant; /* they become `value`, whatever was there */
+	uint32_t value;
+	bool is_certain;       /* every packet at the chain's hook meets it */
+	const char *interface; /* only packets that come in by it; NULL: by any */
+	const char *flowtable; /* of DEED_OFFLOAD */
+};
+
+/* A device whose packets a flowtable may take. */
+struct flow_device {
+	const char *table, *flowtable, *device;
+};
+
 struct surroundings {
 	struct arena arena;
 	struct sysctls all;     /* the pseudo-interface `all` */
 	struct device *devices; /* by index */
 	size_t device_count, device_room;
+	struct other_chain *chains; /* by table and name */
+	size_t chain_count, chain_room;
+	struct other_deed *deeds; /* by chain and rule */
+	size_t deed_count, deed_room;
+	struct flow_device *flow_devices;
+	size_t flow_device_count, flow_device_room;
 };
 
 void surroundings_free(struct surroundings *around);

@@ -30,4 +30,7 @@ const char *family_title(enum family family);
 /* warning_device.c: what interfaces and their sysctls do. */
 void warnings_of_devices(const struct judgement *judgement);
 
+/* warning_nft.c: what the chains of others do. */
+void warnings_of_nft(const struct judgement *judgement);
+
 #endif
