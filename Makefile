@@ -2,6 +2,7 @@
 #
 # make          builds build/detour          make demo     shows it at work in a lab of namespaces
 # make check    runs every test              make lint     format, clang-tidy, cppcheck
+# make bench    figures beside targets
 # make install  DESTDIR= PREFIX=/usr/local   make check-faults  every failing call, every kill: half an hour
 
 VERSION   := 0.1.0
@@ -91,6 +92,23 @@ check-faults:
 check-manual:
 	@for page in docs/man/*; do mandoc -T lint -W warning $$page || exit 1; done
 
+# --- figures -------------------------------------------------------------------
+
+BENCH_TOOLS := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
+
+# bare has to load what detour loads, whether it calls it or not.
+$(BUILD)/bench/%: tests/bench/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -o $@ $< -Wl,--no-as-needed $(LDLIBS)
+
+bench-tools: $(BENCH_TOOLS)
+
+# BENCH="drift apply" measures these rows only.
+bench:
+	@tests/setup.sh build demo bench
+	@$(MAKE) --no-print-directory -s all bench-tools
+	@DETOUR=$(CURDIR)/$(BUILD)/detour /usr/bin/python3 tests/bench/bench.py $(BENCH)
+
 # --- the rest ------------------------------------------------------------------
 
 lint:
@@ -114,6 +132,6 @@ install: all
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all units demo check check-units check-valgrind check-lab check-faults check-manual lint format install clean
+.PHONY: all units demo check check-units check-valgrind check-lab check-faults check-manual bench bench-tools lint format install clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,13 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Installs the Debian packages that are missing for the words given: build,
-# demo, check, lint. As another user than root, prints the one command to run.
+# demo, check, bench, lint. As another user than root, prints the one command to run.
 set -eu
 
 build="gcc make pkg-config libjansson-dev libmd-dev libmnl-dev libnftnl-dev"
 demo="iproute2 nftables conntrack python3"
 check="libcmocka-dev iptables iputils-ping libcap2-bin util-linux strace valgrind mandoc
 	python3-pytest python3-pytest-xdist python3-jsonschema"
+bench="iptables jq procps strace"
 lint="clang-format clang-tidy cppcheck"
 
 wanted=""
@@ -16,8 +17,9 @@ for word in "$@"; do
 	build) wanted="$wanted $build" ;;
 	demo) wanted="$wanted $demo" ;;
 	check) wanted="$wanted $check" ;;
+	bench) wanted="$wanted $bench" ;;
 	lint) wanted="$wanted $lint" ;;
-	*) echo "$0: $word: one of build, demo, check, lint" >&2; exit 64 ;;
+	*) echo "$0: $word: one of build, demo, check, bench, lint" >&2; exit 64 ;;
 	esac
 done
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Compares layouts of the nftables table, for docs/layout.md.
 
+    make all bench-tools
     sudo /usr/bin/python3 tests/bench/layout.py [--rounds N] [PART ...]
 
 Parts: networks, redirects, groups, unselected, rules, commits; all by default.
@@ -12,128 +13,23 @@ interface to the gateway's, medians of the rounds. Ratios are those of packets a
 second to the first row's, medians of the ratios within a round.
 """
 import argparse
-import ctypes
-import ipaddress
 import itertools
 import os
-import random
-import socket
 import statistics
-import struct
-import subprocess
 import sys
-import tempfile
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-MARK, MASK = 0x10, 0xF0
+from routers import Netlink, Routers, interleave, lab, ratio
+from cases import (
+    BITS, DIFFERENCES, MARK, MASK, OTHERS, PROTOCOL, SERVERS, TCP, UDP, Case, Redirect, address_text,
+    case_networks, case_redirects, network, networks, ports_text, procedure, service, traffic)
+
 CLEAR = f"mark set %s mark & {MASK ^ 0xFFFFFFFF:#x}"
 SET = CLEAR + f" | {MARK:#x}"
 IS_MARKED = f"ct mark & {MASK:#x} == {MARK:#x}"
-UDP, TCP = 17, 6
-PROTOCOL = {UDP: "udp", TCP: "tcp"}
 IP = {4: "ip", 6: "ip6"}
 TYPE = {4: "ipv4_addr", 6: "ipv6_addr"}
-BITS = {4: 32, 6: 128}
-SERVERS = {4: "10.0.0.0/8", 6: "2001:db8::/36"}
-CLIENTS = {4: "100.64.0.0/10", 6: "2001:db8:c000::/36"}
-OTHERS = {4: "172.16.0.0/12", 6: "2001:db8:e000::/36"}
-LENGTH = {4: 28, 6: 64}
-STEP = {4: 1 << 7, 6: 1 << 64}  # from one network to the next
-
-
-# What is asked for. Spans are (first, last), those of services (protocol << 16 | port).
-
-
-def network(text):
-    net = ipaddress.ip_network(text)
-    return int(net[0]), int(net[-1])
-
-
-def networks(base, family, first, number):
-    start = network(base)[0]
-    size = 1 << (BITS[family] - LENGTH[family])
-    starts = (start + STEP[family] * i for i in range(first, first + number))
-    return [(s, s + size - 1) for s in starts]
-
-
-def service(protocol, first, last=None):
-    return protocol << 16 | first, protocol << 16 | (last or first)
-
-
-COMMON = [service(UDP, 3389), service(UDP, 5900, 5910), service(TCP, 22)]
-
-
-@dataclass
-class Redirect:
-    name: str
-    servers: list
-    services: list = field(default_factory=lambda: COMMON)
-    clients: list = field(default_factory=list)
-
-
-@dataclass
-class Case:
-    """Redirects of a family, and the packets that are sent at them: (saddr, daddr, dport)."""
-
-    family: int
-    redirects: list
-    packets: list
-
-
-def pick(rng, span):
-    return span[0] + rng.randrange(min(span[1] - span[0] + 1, 1 << 32))
-
-
-def traffic(family, redirects, servers=None, ports=None):
-    """Packets that the redirects select, unless servers or ports say otherwise."""
-    rng = random.Random(1)
-    packets = []
-    for _ in range(20000):
-        redirect = rng.choice(redirects)
-        wanted = rng.choice([s for s in redirect.services if s[0] >> 16 == UDP])
-        saddr = pick(rng, rng.choice(redirect.clients or [network(CLIENTS[family])]))
-        daddr = pick(rng, rng.choice(servers or redirect.servers))
-        dport = pick(rng, ports or wanted) & 0xFFFF
-        packets.append((address(saddr, family), address(daddr, family), dport))
-    return packets
-
-
-def case_networks(family, number):
-    """One redirect of one network, and one of many; the same packets suit both."""
-    one = [Redirect("r0", [network(SERVERS[family])])]
-    many = [Redirect("r0", networks(SERVERS[family], family, 0, number))]
-    packets = traffic(family, many)
-    return Case(family, one, packets), Case(family, many, packets)
-
-
-DIFFERENCES = {
-    "servers": "other servers each",
-    "services": "the same servers, other services each",
-    "clients": "the same servers and services, other clients each",
-}
-
-
-def case_redirects(family, number, difference):
-    """One redirect, and many that together select the same packets and differ in one thing."""
-    servers, many = networks(SERVERS[family], family, 0, number), []
-    one = Redirect("r0", [network(SERVERS[family])])
-    for i in range(number):
-        redirect = replace(one, name=f"r{i}")
-        if difference == "servers":
-            redirect.servers = [servers[i]]
-        if difference == "services":
-            redirect.services = [service(UDP, 10000 + 3 * i + k) for k in range(3)]
-        if difference == "clients":
-            redirect.clients = networks(CLIENTS[family], family, i, 1)
-        many.append(redirect)
-    if difference == "services":
-        first = range(10000, 10000 + 3 * number, number)
-        one.services = [service(UDP, port, port + number - 1) for port in first]
-    if difference == "clients":
-        one.clients = [network(CLIENTS[family])]
-    packets = traffic(family, many)
-    return Case(family, [one], packets), Case(family, many, packets)
 
 
 def cut(owned):
@@ -156,21 +52,7 @@ def cut(owned):
     return result
 
 
-# The same in nft's words.
-
-
-def address(value, family):
-    return str((ipaddress.IPv4Address if family == 4 else ipaddress.IPv6Address)(value))
-
-
-def address_text(span, family):
-    first, last = address(span[0], family), address(span[1], family)
-    return first if first == last else f"{first}-{last}"
-
-
-def ports_text(span):
-    first, last = span[0] & 0xFFFF, span[1] & 0xFFFF
-    return f"{first}" if first == last else f"{first}-{last}"
+# What is asked for, in nft's words.
 
 
 def braces(elements):
@@ -418,220 +300,6 @@ def table(case, label):
     return kind(case, **options).text()
 
 
-def procedure(case):
-    """The procedure's iptables rules, one network and one service each, with our mark."""
-    mark = f"{MARK:#x}/{MASK:#x}"
-    rules = ["*mangle"]
-
-    def cidr(span):
-        first, last = (ipaddress.ip_address(address(v, case.family)) for v in span)
-        return next(ipaddress.summarize_address_range(first, last))
-
-    for redirect in case.redirects:
-        source = f"-s {cidr(redirect.clients[0])} " if redirect.clients else ""
-        ports = ports_text(redirect.services[0]).replace("-", ":")
-        rules.append(f"-A PREROUTING -i eth0 {source}-p udp -d {cidr(redirect.servers[0])} "
-                     f"--dport {ports} -j CONNMARK --set-xmark {mark}")
-    rules.append(f"-A PREROUTING ! -i eth2 -m connmark --mark {mark} -j MARK --set-xmark {mark}")
-    return "\n".join(rules + ["COMMIT", ""])
-
-
-# The lab: a client, a sink for the gateway's and the servers' packets, and many routers.
-
-
-def run(*args, text=None, check=True):
-    done = subprocess.run(args, input=text, text=True, capture_output=True, check=False)
-    if check and done.returncode:
-        sys.exit(f"{' '.join(args)}: {done.stderr.strip()[:2000]}")
-    return done.stdout
-
-
-class Netlink:
-    """A netfilter socket in a namespace, for what nft is too slow to be timed with."""
-
-    CT_DELETE, BATCH_BEGIN, BATCH_END = 0x102, 0x10, 0x11
-    NEWSETELEM, DELSETELEM = 0xA0C, 0xA0E
-    REQUEST, ACK, CREATE = 1, 4, 0x400
-    SO_SNDBUFFORCE, NETLINK_NETFILTER, NESTED, GOTO = 32, 12, 0x8000, -4
-
-    def __init__(self, namespace):
-        libc = ctypes.CDLL(None, use_errno=True)
-        with open("/proc/self/ns/net", "rb") as home, open(f"/run/netns/{namespace}", "rb") as there:
-            if libc.setns(there.fileno(), 0):
-                sys.exit(f"{namespace}: {os.strerror(ctypes.get_errno())}")
-            self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, self.NETLINK_NETFILTER)
-            if libc.setns(home.fileno(), 0):
-                sys.exit("cannot return to the namespace of before")
-        self.socket.setsockopt(socket.SOL_SOCKET, self.SO_SNDBUFFORCE, 1 << 28)
-
-    def close(self):
-        self.socket.close()
-
-    def message(self, kind, flags, body=b"", family=0, resource=0):
-        head = struct.pack("=IHHII", 20 + len(body), kind, flags | self.REQUEST, 0, 0)
-        return head + struct.pack(">BBH", family, 0, resource) + body
-
-    def attribute(self, kind, value, nested=True):
-        kind |= self.NESTED if nested else 0
-        return struct.pack("=HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
-
-    def string(self, kind, text):
-        return self.attribute(kind, text.encode() + b"\0", False)
-
-    def send(self, data):
-        """Seconds until the one acknowledgement that was asked for."""
-        started = time.monotonic()
-        self.socket.send(data)
-        answer = self.socket.recv(65536)
-        seconds = time.monotonic() - started
-        error = struct.unpack_from("=i", answer, 16)[0]
-        if error:
-            sys.exit(f"netlink: {os.strerror(-error)}")
-        return seconds
-
-    def forget_connections(self):
-        self.send(self.message(self.CT_DELETE, self.ACK))
-
-    def element(self, key, chain, end):
-        body = self.attribute(3, struct.pack(">I", 1), False) if end else b""
-        body += self.attribute(1, self.attribute(1, key, False))
-        if chain:
-            verdict = self.attribute(1, struct.pack(">i", self.GOTO), False) + self.string(2, chain)
-            body += self.attribute(2, self.attribute(2, verdict))
-        return self.attribute(1, body)
-
-    def elements(self, kind, name, family, spans, chain=None):
-        """Adds or deletes spans of a set of inet detour in one transaction; returns seconds."""
-        head = self.string(1, "detour") + self.string(2, name)
-        width, create = BITS[family] // 8, self.CREATE if kind == self.NEWSETELEM else 0
-        messages = [self.message(self.BATCH_BEGIN, 0, resource=10)]
-        for at in range(0, len(spans), 200):
-            items = b"".join(
-                self.element(first.to_bytes(width, "big"), chain, False)
-                + self.element((last + 1).to_bytes(width, "big"), None, True)
-                for first, last in spans[at : at + 200])
-            flags = create | (self.ACK if at + 200 >= len(spans) else 0)
-            messages.append(self.message(kind, flags, head + self.attribute(3, items), family=1))
-        messages.append(self.message(self.BATCH_END, 0, resource=10))
-        return self.send(b"".join(messages))
-
-
-class Lab:
-    def __init__(self):
-        self.prefix = f"layout-{os.getpid()}"
-        self.numbers, self.names = itertools.count(), []
-        self.directory = tempfile.TemporaryDirectory(prefix="layout-")
-        self.flood = os.path.join(self.directory.name, "flood")
-        source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "flood.c")
-        run("gcc", "-std=gnu17", "-O2", "-D_GNU_SOURCE", "-o", self.flood, source)
-        try:
-            self.client, self.sink = self.namespace("client"), self.namespace("sink")
-            for family in "-4", "-6":
-                run("ip", "-n", self.sink, family, "route", "add", "blackhole", "default")
-        except BaseException:
-            self.__exit__()
-            raise
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        for name in self.names:
-            run("ip", "netns", "delete", name, check=False)
-        self.directory.cleanup()
-
-    def namespace(self, name):
-        full = f"{self.prefix}-{name}"
-        run("ip", "netns", "add", full)
-        self.names.append(full)
-        run("ip", "-n", full, "link", "set", "lo", "up")
-        return full
-
-    def execute(self, namespace, *args, **options):
-        return run("ip", "netns", "exec", namespace, *args, **options)
-
-    def router(self):
-        number = next(self.numbers)
-        return Router(self, number, self.namespace(f"router{number}"))
-
-
-class Router:
-    """eth0 to the client, eth1 to the servers, eth2 to the gateway; the procedure's routes."""
-
-    MAC, HOP = "02:00:00:00:00:01", "02:00:00:00:00:02"
-
-    def __init__(self, lab, number, name):
-        self.lab, self.number, self.name = lab, number, name
-        for index, letter in enumerate("csg"):
-            peer = lab.client if letter == "c" else lab.sink
-            run("ip", "-n", name, "link", "add", f"eth{index}", "address", self.MAC, "type", "veth",
-                "peer", "name", f"{letter}{number}", "netns", peer, "address", self.HOP)
-            run("ip", "-n", peer, "link", "set", f"{letter}{number}", "up")
-        settings = ["net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"]
-        for where in "all", "default", "eth0", "eth1", "eth2":
-            settings += [f"net.ipv4.conf.{where}.rp_filter=0", f"net.ipv6.conf.{where}.accept_dad=0"]
-        lab.execute(name, "sysctl", "-qw", *settings)
-        for index in range(3):
-            device = f"eth{index}"
-            run("ip", "-n", name, "link", "set", device, "up")
-            run("ip", "-n", name, "address", "add", f"192.168.{index}.1/24", "dev", device)
-            run("ip", "-n", name, "address", "add", f"fd00:{index}::1/64", "dev", device, "nodad")
-            for hop in f"192.168.{index}.2", f"fd00:{index}::2":
-                run("ip", "-n", name, "neigh", "add", hop, "lladdr", self.HOP, "dev", device,
-                    "nud", "permanent")
-        for family, hop in ("-4", "192.168.%d.2"), ("-6", "fd00:%d::2"):
-            to = "ip", "-n", name, family
-            run(*to, "route", "add", "default", "via", hop % 1)
-            run(*to, "route", "add", "default", "via", hop % 2, "table", "103")
-            run(*to, "rule", "add", "fwmark", f"{MARK:#x}/{MASK:#x}", "lookup", "103",
-                "priority", "100")
-
-    def load(self, text):
-        """Seconds."""
-        started = time.monotonic()
-        self.lab.execute(self.name, "nft", "-f", "-", text=text)
-        return time.monotonic() - started
-
-    def load_procedure(self, case):
-        command = "iptables-restore" if case.family == 4 else "ip6tables-restore"
-        self.lab.execute(self.name, command, text=procedure(case))
-
-    def aim(self, packets, selected):
-        """What measure() will send, and whether it should come out at the gateway."""
-        path = os.path.join(self.lab.directory.name, f"packets{self.number}")
-        with open(path, "w", encoding="ascii") as file:
-            file.writelines("%s %s %d\n" % p for p in packets)
-        self.end, self.sent = "g" if selected else "s", 0
-        self.before = self.received()
-        self.flood = subprocess.Popen(
-            ["ip", "netns", "exec", self.lab.client, "taskset", "-c", str(os.cpu_count() - 1),
-             self.lab.flood, f"c{self.number}", self.MAC, path],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.netlink = Netlink(self.name)
-
-    def measure(self, per_flow):
-        """Nanoseconds of processor time for each packet of one burst."""
-        flows = 8192 if per_flow == 1 else 4096
-        self.flood.stdin.write(f"{flows} {per_flow} 150\n")
-        self.flood.stdin.flush()
-        sent, _, cpu = map(int, self.flood.stdout.readline().split())
-        self.netlink.forget_connections()
-        self.sent += sent
-        return cpu / sent
-
-    def finish(self):
-        self.flood.stdin.close()
-        self.flood.wait()
-        self.netlink.close()
-        arrived = self.received() - self.before
-        if arrived < 0.99 * self.sent:
-            sys.exit(f"router {self.number}: {arrived} of {self.sent} packets arrived")
-
-    def received(self):
-        path = f"/sys/class/net/{self.end}{self.number}/statistics/rx_packets"
-        return int(self.lab.execute(self.lab.sink, "cat", path))
-
-
 # What is measured.
 
 
@@ -656,49 +324,37 @@ ct state invalid drop
 """
 
 
-def interleave(rows, flows, rounds):
-    """{(label, packets a flow): costs}, of bursts in turn, in another order each time."""
-    figures = {(r.label, n): [] for r in rows for n in flows}
-    with Lab() as lab:
-        routers = {}
+def contend(rows, flows, rounds):
+    """{(label, packets a flow): costs} of the rows."""
+    with Routers() as routers:
+        contestants = {}
         for r in rows:
-            routers[r.label] = router = lab.router()
+            contestants[r.label] = router = routers.add()
+            router.divert(f"{MARK:#x}/{MASK:#x}")
             if r.rules == "procedure":
-                router.load_procedure(r.case)
+                router.load_procedure(r.case.family, procedure(r.case))
             elif r.rules:
                 router.load(r.rules)
             router.aim(r.case.packets, r.selected)
-        for turn in range(rounds + 1):  # the first one warms up
-            for per_flow in flows:
-                for label in random.sample(list(routers), len(routers)):
-                    cost = routers[label].measure(per_flow)
-                    if turn:
-                        figures[label, per_flow].append(cost)
-        for router in routers.values():
-            router.finish()
-    return figures
-
-
-def ratio(mine, beside):
-    return statistics.median(b / m for m, b in zip(mine, beside))
+        return interleave(contestants, flows, rounds)
 
 
 def compare(title, rows, rounds):
     flows = 8, 1
-    figures = interleave(rows, flows, rounds)
+    figures = contend(rows, flows, rounds)
     print(f"\n{title}")
     print(f"  {'a new flow every':40}{'8 packets':>20}{'packet':>20}")
     for r in rows:
         line = f"  {r.label:40}"
         for n in flows:
             mine = figures[r.label, n]
-            line += f"{statistics.median(mine):10.0f} ns {ratio(mine, figures[rows[0].label, n]):6.3f}"
+            line += f"{statistics.median(mine):10.0f} ns {ratio(figures[rows[0].label, n], mine):6.3f}"
         print(line)
     last = rows[-1]
     if last.rules == "procedure":
         for r in rows[:-1]:
             if r.case is not last.case and r.label.endswith(": A"):
-                times = (ratio(figures[r.label, n], figures[last.label, n]) for n in flows)
+                times = (ratio(figures[last.label, n], figures[r.label, n]) for n in flows)
                 print(f"  {r.label} / {last.label}".ljust(42) + "".join(f"{t:20.1f}" for t in times))
     sys.stdout.flush()
 
@@ -792,7 +448,7 @@ def bench_rules(rounds):
         subjects[f"udp, then port, set of {number:,}"] = ruleset(
             "meta l4proto udp th dport @m continue", "inet_service", ports)
     rows = [Row(label, one, text, False) for label, text in subjects.items()]
-    figures = interleave(rows, [8], rounds)
+    figures = contend(rows, [8], rounds)
     print("\nA single rule, ns")
     for label in subjects:
         costs = [(m - b) / times for m, b in zip(figures[label, 8], figures["nothing", 8])]
@@ -836,21 +492,20 @@ def commit(case, label):
     new = [network("192.0.2.0/28" if case.family == 4 else "2001:dba::/64")]
     text = table(case, label)
     kernel = added = deleted = -1
-    with Lab() as lab:
-        router = lab.router()
+    with Routers() as routers:
+        router, width = routers.add(), BITS[case.family] // 8
         loaded = router.load(text)
         netlink = Netlink(router.name)
         if not label.startswith("D"):  # its elements have another shape
-            added = netlink.elements(netlink.NEWSETELEM, name, case.family, new, chain)
-            deleted = netlink.elements(netlink.DELSETELEM, name, case.family, new)
+            added = netlink.elements(netlink.NEWSETELEM, name, width, new, chain)
+            deleted = netlink.elements(netlink.DELSETELEM, name, width, new)
         started = time.monotonic()
-        listing = lab.execute(router.name, "nft", "list", "table", "inet", "detour")
+        listing = router.execute("nft", "list", "table", "inet", "detour")
         listed = time.monotonic() - started
         if len(case.redirects) == 1 and added >= 0:
-            lab.execute(router.name, "nft", "flush", "set" if chain is None else "map",
-                        "inet", "detour", name)
-            kernel = netlink.elements(netlink.NEWSETELEM, name, case.family,
-                                      case.redirects[0].servers, chain)
+            kind = "set" if chain is None else "map"
+            router.execute("nft", "flush", kind, "inet", "detour", name)
+            kernel = netlink.elements(netlink.NEWSETELEM, name, width, case.redirects[0].servers, chain)
         netlink.close()
     return loaded, kernel, added, deleted, listed, listing.count("\n")
 
@@ -865,7 +520,8 @@ def main():
     unknown = set(options.parts) - set(parts)
     if unknown:
         parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(parts)}")
-    print("Linux", os.uname().release, run("nft", "--version").strip())
+    lab.enter_private_files()
+    print("Linux", os.uname().release, lab.run(["nft", "--version"]).strip())
     for part in options.parts or parts:
         parts[part](options.rounds)
 
