@@ -44,7 +44,7 @@ static bool route_is_asked_for(const struct route_reading *reading, const struct
 	       !tables_contain(reading->read_before, table);
 }
 
-static void prefix_to_span(const uint8_t *address, size_t bytes, unsigned int length,
+void prefix_to_span(const uint8_t *address, size_t bytes, unsigned int length,
 			   struct span *span)
 {
 	for (unsigned int bit = 0; bit < bytes * 8; bit++) {
@@ -59,7 +59,7 @@ static void prefix_to_span(const uint8_t *address, size_t bytes, unsigned int le
 	}
 }
 
-static uint8_t span_to_prefix(const struct span *span, size_t bytes)
+uint8_t span_to_prefix(const struct span *span, size_t bytes)
 {
 	uint8_t bit = 0;
 

@@ -5,5 +5,6 @@ void surround_read(struct netlink *route, struct netlink *netfilter,
 		   const struct document *document, struct surroundings *out)
 {
 	surround_devices(route, document, out);
+	surround_policy(route, document, out);
 	surround_nft(netfilter, out);
 }

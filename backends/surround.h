@@ -17,6 +17,13 @@ void surround_read(struct netlink *route, struct netlink *netfilter,
 void surround_devices(struct netlink *route, const struct document *document,
 		      struct surroundings *out);
 
+/*
+ * surround_policy.c: policy rules that are not ours, and where those lead that
+ * may take a redirect's packets; after surround_devices().
+ */
+void surround_policy(struct netlink *route, const struct document *document,
+		     struct surroundings *out);
+
 /* surround_nft.c: the chains of others, and what their rules do. Of one moment, or nothing. */
 void surround_nft(struct netlink *netfilter, struct surroundings *out);
 

@@ -38,6 +38,83 @@ const struct device *surroundings_device(const struct surroundings *around, cons
 	return NULL;
 }
 
+/* --- policy rules -------------------------------------------------------- */
+
+static bool service_meets(const struct redirect *redirect, const struct policy_rule *rule)
+{
+	for (size_t i = 0; i < redirect->service_count; i++) {
+		const struct service *service = &redirect->services[i];
+
+		if ((!rule->ip_protocol || rule->ip_protocol == service->protocol) &&
+		    (!rule->dport_to ||
+		     (service->from <= rule->dport_to && rule->dport_from <= service->to)))
+			return true;
+	}
+	return false;
+}
+
+static bool is_in(const struct spans *spans, bool narrowed, const struct span *span)
+{
+	struct spans one = { (struct span *)span, 1, 1 };
+
+	return !narrowed || spans_intersect(spans, &one);
+}
+
+/* The client's packets, or those that a spoofing gateway sends in its name: its own are unmarked.
+ */
+static bool ends_meet(const struct selection *selection, const struct policy_rule *rule)
+{
+	enum family family = rule->family;
+
+	if (is_in(&selection->clients[family], rule->has_from, &rule->from) &&
+	    is_in(&selection->servers[family], rule->has_to, &rule->to))
+		return true;
+	return selection->redirect->gateway->spoofs_clients &&
+	       is_in(&selection->servers[family], rule->has_from, &rule->from) &&
+	       is_in(&selection->clients[family], rule->has_to, &rule->to);
+}
+
+static bool interface_meets(const struct redirect *redirect, const struct policy_rule *rule)
+{
+	/* Answers to a spoofing gateway come in by whatever leads to the servers. */
+	return !rule->interface || redirect->gateway->spoofs_clients ||
+	       redirect_covers(redirect, rule->interface);
+}
+
+/* Such a rule is only asked for packets of a VRF. */
+static bool vrf_meets(const struct surroundings *around, const struct redirect *redirect)
+{
+	for (size_t i = 0; i < around->device_count; i++)
+		if (around->devices[i].master && !strcmp(around->devices[i].master_kind, "vrf") &&
+		    redirect_covers(redirect, around->devices[i].name))
+			return true;
+	return false;
+}
+
+static bool mark_meets(const struct mark *ours, const struct mark *theirs)
+{
+	return !((ours->value ^ theirs->value) & ours->mask & theirs->mask);
+}
+
+bool policy_rule_meets(const struct surroundings *around, const struct policy_rule *rule,
+		       const struct selection *selection)
+{
+	const struct redirect *redirect = selection->redirect;
+	const struct gateway *gateway = redirect->gateway;
+
+	if (!redirect->enabled || !redirect_works_in(redirect, rule->family) ||
+	    rule->priority >= gateway->priority || rule->is_for_others)
+		return false;
+	/* Inverted, it matches as soon as one of its conditions does not hold. */
+	if (rule->invert)
+		return true;
+	return mark_meets(&gateway->mark, &rule->mark) && interface_meets(redirect, rule) &&
+	       ends_meet(selection, rule) && service_meets(redirect, rule) &&
+	       (!rule->l3mdev || vrf_meets(around, redirect));
+}
+
+/* --- sysctls ------------------------------------------------------------- */
+
 static const struct {
 	const char *family, *name;
 } sysctls[SYSCTL_COUNT] = {

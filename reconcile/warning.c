@@ -223,5 +223,6 @@ void warnings_of_surroundings(const struct document *document, const struct stat
 	struct judgement judgement = { document, observed, around, plan };
 
 	warnings_of_devices(&judgement);
+	warnings_of_policy(&judgement);
 	warnings_of_nft(&judgement);
 }

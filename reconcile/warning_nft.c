@@ -82,8 +82,7 @@ static bool touches_family(const struct judgement *judgement, const struct other
 static bool untracks(const struct judgement *judgement, const struct other_deed *deed)
 {
 	return deed->deed == DEED_NOTRACK && deed->chain->at[PACKET_PREROUTING] &&
-	       deed->chain->latest < CONNTRACK_PRIORITY &&
-	       touches_family(judgement, deed) &&
+	       deed->chain->latest < CONNTRACK_PRIORITY && touches_family(judgement, deed) &&
 	       (!deed->interface || surroundings_concern(judgement->document, deed->interface));
 }
 

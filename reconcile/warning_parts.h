@@ -33,4 +33,7 @@ void warnings_of_devices(const struct judgement *judgement);
 /* warning_nft.c: what the chains of others do. */
 void warnings_of_nft(const struct judgement *judgement);
 
+/* warning_policy.c: policy rules that come before ours, or go by our bits. */
+void warnings_of_policy(const struct judgement *judgement);
+
 #endif

@@ -37,6 +37,11 @@ def name(value):
 ONLY_IPV4 = document(
     gateway(addresses=["10.2.0.10"]), redirect(servers={"networks": ["10.1.0.0/24"]})
 )
+FROM_NETWORKS = document(
+    redirects=redirect(
+        clients={"interfaces": ["eth0"], "networks": ["10.0.0.0/24", "2001:db8::/64"]}
+    )
+)
 FROM_ALL = document(redirects=redirect(clients={"interfaces": ["eth0", "vlan*"]}))
 
 
@@ -288,6 +293,74 @@ def the_last_redirect_would_go(lab):
 @silent("would-be-empty", wanted=document(redirects=redirect(enabled=False)))
 def there_is_no_redirect_that_could_go(lab):
     pass
+
+
+# Policy rules
+
+
+@warns("rule-earlier", "ipv4 rule 50: lookup 254", "before gateway scb at 100", "redirect rdp",
+       "has a route for 10.1.0.0/24")  # fmt: skip
+def main_is_looked_up_before_us(lab):
+    lab.ip("router", "rule add lookup main priority 50")
+
+
+@warns("rule-earlier", "ipv6 rule 50: from 2001:db8::/64 lookup 200", "2001:db8:1::/64")
+def a_rule_for_the_clients_comes_before_us(lab):
+    lab.ip("router", "-6 rule add from 2001:db8::/64 lookup 200 priority 50")
+    lab.ip("router", "-6 route add default dev eth1 table 200")
+
+
+@warns("rule-earlier", "ipv4 rule 50: lookup 200", fatal=True)
+def everything_goes_elsewhere_before_us(lab):
+    lab.ip("router", "rule add lookup 200 priority 50", "route add default dev eth1 table 200")
+
+
+@warns("rule-earlier", "ipv4 rule 50: fwmark 0x10/0x10 refuse", "refuses", fatal=True)
+def our_mark_is_refused_before_us(lab):
+    lab.ip("router", "rule add fwmark 0x10/0x10 unreachable priority 50")
+
+
+@warns("rule-earlier", "ipv4 rule 50: not fwmark 0xca6c/0xffffffff lookup 51820")
+def wg_quick_takes_what_is_not_its_own(lab):
+    lab.ip("router", "rule add not fwmark 51820 lookup 51820 priority 50",
+           "route add default dev eth1 table 51820")  # fmt: skip
+
+
+@warns("rule-earlier", "goto 200", "skips the gateway's rule")
+def a_jump_skips_our_rule(lab):
+    lab.ip("router", "rule add priority 200 lookup main", "rule add priority 50 goto 200")
+
+
+@silent("rule-earlier", wanted=FROM_NETWORKS)
+def earlier_rules_let_our_packets_pass(lab):
+    lab.ip("router", *(f"rule add {rule}" for rule in (
+        "fwmark 0x20/0xf0 lookup main priority 50",
+        "from 10.9.0.0/24 lookup main priority 51",
+        "to 10.9.0.0/24 unreachable priority 52",
+        "iif eth1 lookup main priority 53",
+        "oif eth1 lookup main priority 54",
+        "ipproto udp lookup main priority 55",
+        "ipproto tcp dport 22 lookup main priority 56",
+        "uidrange 1000-2000 lookup main priority 57",
+        "lookup 200 priority 58",
+        "lookup main suppress_prefixlength 24 priority 59",
+        "l3mdev priority 60",
+        "nop priority 61")))  # fmt: skip
+
+
+@silent("rule-earlier")
+def later_rules_would_take_our_packets(lab):
+    lab.ip("router", "rule add lookup main priority 102", "rule add unreachable priority 103")
+
+
+@warns("mark-tested", "ipv4 rule 200: fwmark 0x1/0xff lookup 254", "bits 0xf0", "gateway scb")
+def a_later_rule_tests_our_bits(lab):
+    lab.ip("router", "rule add fwmark 0x1/0xff lookup main priority 200")
+
+
+@silent("mark-tested")
+def a_later_rule_tests_other_bits(lab):
+    lab.ip("router", "rule add fwmark 0x100/0xff00 lookup main priority 200")
 
 
 # The chains of others
