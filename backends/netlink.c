@@ -13,6 +13,7 @@
 enum {
 	RECEIVE_BUFFER = 4 * 1024 * 1024,
 	DUMP_ATTEMPTS = 16,
+	LISTEN_PACKETS = 4096, /* at a time: whoever listens has other things to do, too */
 	/* The kernel answers before send() returns: this ends the wait for an answer it dropped. */
 	ANSWER_SECONDS = 5,
 };
@@ -123,7 +124,7 @@ const char *netlink_reason(struct netlink *nl, int code)
  * One packet from the kernel, and from nobody else: its size, or a negative
  * errno. A notice is one that went to a multicast group.
  */
-static ssize_t receive(struct netlink *nl, bool *is_notice)
+static ssize_t receive(struct netlink *nl, int flags, bool *is_notice)
 {
 	struct sockaddr_nl from = { 0 };
 	struct iovec vector = { .iov_base = nl->answer, .iov_len = NETLINK_ANSWER_MAX };
@@ -135,7 +136,7 @@ static ssize_t receive(struct netlink *nl, bool *is_notice)
 					  .msg_namelen = sizeof(from),
 					  .msg_iov = &vector,
 					  .msg_iovlen = 1 };
-		size = recvmsg(mnl_socket_get_fd(nl->socket), &packet, 0);
+		size = recvmsg(mnl_socket_get_fd(nl->socket), &packet, flags);
 	} while (size < 0 ? errno == EINTR : from.nl_pid != 0);
 	if (size < 0)
 		return errno == EAGAIN ? -ETIMEDOUT : -errno;
@@ -174,7 +175,7 @@ static int answer_read(struct netlink *nl, struct answer *answer, bool is_dump)
 	while (!answer->complete) {
 		const struct nlmsghdr *message = (const struct nlmsghdr *)nl->answer;
 		bool is_notice = false;
-		ssize_t size = receive(nl, &is_notice);
+		ssize_t size = receive(nl, 0, &is_notice);
 		int left = (int)size;
 
 		if (is_notice || (size == -ENOBUFS && is_dump)) {
@@ -232,6 +233,28 @@ int netlink_watch(struct netlink *nl, int group)
 void netlink_unwatch(struct netlink *nl, int group)
 {
 	mnl_socket_setsockopt(nl->socket, NETLINK_DROP_MEMBERSHIP, &group, sizeof(group));
+}
+
+int netlink_listen(struct netlink *nl, const struct netlink_reader *reader)
+{
+	int code = 0;
+
+	for (int packets = 0; packets < LISTEN_PACKETS; packets++) {
+		const struct nlmsghdr *message = (const struct nlmsghdr *)nl->answer;
+		bool is_notice;
+		ssize_t size = receive(nl, MSG_DONTWAIT, &is_notice);
+		int left = (int)size;
+
+		if (size == -ETIMEDOUT)
+			return code;
+		if (size < 0 && !netlink_is_lost((int)size))
+			return (int)size;
+		if (size < 0)
+			code = -ENOBUFS;
+		for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left))
+			reader->message(message, reader->context);
+	}
+	return code;
 }
 
 int netlink_request(struct netlink *nl, struct nlmsghdr *request,

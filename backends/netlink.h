@@ -66,12 +66,19 @@ struct netlink_reader {
 int netlink_dump(struct netlink *nl, struct nlmsghdr *request, const struct netlink_reader *reader);
 
 /*
- * Joins and leaves a multicast group (RTNLGRP_*). In between, a notification
+ * Joins and leaves a multicast group (RTNLGRP_*, NFNLGRP_*). In between, a notification
  * that arrives during a dump counts as an interruption, for those kinds of
  * dump whose changes the kernel does not flag. 0 or a negative errno.
  */
 int netlink_watch(struct netlink *nl, int group);
 void netlink_unwatch(struct netlink *nl, int group);
+
+/*
+ * Hands what has arrived for groups that netlink_watch() joined to the reader,
+ * without waiting for more; a flood is handed on bit by bit. 0, or a negative
+ * errno: -ENOBUFS when some of it was lost, and the rest is handed on.
+ */
+int netlink_listen(struct netlink *nl, const struct netlink_reader *reader);
 
 /*
  * Sends one request and waits for its acknowledgement; reader (may be NULL)
