@@ -189,6 +189,45 @@ void context_apply(struct context *context, const struct scope *scope, bool allo
 	live_close(kernel);
 }
 
+/* --- the end -------------------------------------------------------------- */
+
+void context_reset(struct context *context)
+{
+	apply_result_free(&context->applied);
+	comparison_free(&context->comparison);
+	faults_free(&context->faults);
+	journal_free(&context->journal);
+	plan_free(&context->differences);
+	state_free(&context->seen);
+	json_decref(context->pending);
+	json_decref(context->last);
+	import_free(&context->import);
+	arena_free(&context->arena);
+	context->applied = (struct apply_result){ 0 };
+	context->error = (struct error){ 0 };
+	context->pending = context->last = NULL;
+	context->notices = NULL;
+	context->notice_count = context->notice_room = 0;
+	context->has_leftover = false;
+	context->scope = NULL;
+	context->report = (struct report){
+		.verb = context->report.verb,
+		.exit = EXIT_ERROR,
+		.file = context->report.file,
+		.document = context->report.document,
+		.faults = &context->faults,
+		.error = &context->error,
+	};
+}
+
+void context_free(struct context *context)
+{
+	context_reset(context);
+	document_free(&context->document);
+	json_decref(context->source);
+	json_decref(context->saved);
+}
+
 /* --- what a run has to say about itself ---------------------------------- */
 
 void context_note(struct context *context, const char *code, const char *hint, const char *format,

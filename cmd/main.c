@@ -97,23 +97,6 @@ static void run_verb(struct context *context, const struct verb *verb)
 	verb->run(context);
 }
 
-static void context_free(struct context *context)
-{
-	apply_result_free(&context->applied);
-	comparison_free(&context->comparison);
-	faults_free(&context->faults);
-	document_free(&context->document);
-	journal_free(&context->journal);
-	json_decref(context->source);
-	json_decref(context->saved);
-	plan_free(&context->differences);
-	state_free(&context->seen);
-	json_decref(context->pending);
-	json_decref(context->last);
-	import_free(&context->import);
-	arena_free(&context->arena);
-}
-
 static bool has_changed(const struct context *context)
 {
 	return context->applied.changed || context->report.changed;
@@ -142,7 +125,8 @@ int main(int argc, char **argv)
 	};
 	if (verb)
 		run_verb(&context, verb);
-	print(&context);
+	if (!context.has_printed)
+		print(&context);
 	exit_code = context.report.exit;
 	/*
 	 * A report that did not get through must not pass for one that says "all is well". But

@@ -40,6 +40,7 @@ struct context {
 	json_t *pending, *last; /* for the report */
 	struct import import;   /* of import */
 	struct report report;
+	bool has_printed; /* the verb has told everything itself */
 };
 
 void verb_validate(struct context *context);
@@ -58,6 +59,12 @@ bool context_load(struct context *context);
 
 /* The same, or a saved plan with the document in it. */
 bool context_load_either(struct context *context);
+
+/* Releases what one run has found out; the document stays, for the next run. */
+void context_reset(struct context *context);
+
+/* Releases all of it. */
+void context_free(struct context *context);
 
 /* Opens the kernel. NULL: the report says why. live_close() is due otherwise. */
 struct kernel *context_kernel(struct context *context);

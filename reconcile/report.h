@@ -35,7 +35,10 @@ struct report {
 	const struct import *import;
 };
 
-/* One object and a newline. */
+/* All of it as one object. The caller owns it. */
+json_t *report_object(const struct report *report);
+
+/* That object and a newline. */
 void report_json(const struct report *report, FILE *out);
 
 /* Meaning, steps, summary, warnings. colour: escape sequences are welcome. */

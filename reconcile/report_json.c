@@ -165,7 +165,7 @@ static void add_import(json_t *object, const struct import *import)
 	json_object_set_new(object, "duplicates", findings_json(&import->duplicates, "of"));
 }
 
-void report_json(const struct report *report, FILE *out)
+json_t *report_object(const struct report *report)
 {
 	const struct plan *now = report->remaining ? report->remaining : report->plan;
 	json_t *object = json_pack(
@@ -186,6 +186,13 @@ void report_json(const struct report *report, FILE *out)
 	add_import(object, report->import);
 	add_faults(object, report->faults);
 	add_error(object, report);
+	return object;
+}
+
+void report_json(const struct report *report, FILE *out)
+{
+	json_t *object = report_object(report);
+
 	json_dumpf(object, out, JSON_INDENT(2));
 	fputc('\n', out);
 	json_decref(object);
