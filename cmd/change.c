@@ -190,9 +190,69 @@ static bool refuse_reverted(struct context *context)
 	return true;
 }
 
+static bool is_good(enum exit_code code)
+{
+	return code == EXIT_DONE || code == EXIT_DIFFERENT;
+}
+
+static bool makes_another_state(const char *verb)
+{
+	static const char *const verbs[] = { "apply", "destroy", "confirm" };
+
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
+		if (!strcmp(verbs[i], verb))
+			return true;
+	return false;
+}
+
+static const char *text_of(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text ? text : "";
+}
+
+/*
+ * Somebody ran detour by hand, for another document or none, since a watcher was
+ * told which one holds: that is no drift, and undoing it would be a fight.
+ */
+static bool refuse_superseded(struct context *context)
+{
+	json_t *last = context->is_unattended ? audit_last() : NULL;
+	bool is_superseded =
+		last && !json_equal(last, context->known) &&
+		makes_another_state(text_of(last, "verb")) &&
+		is_good((enum exit_code)json_integer_value(json_object_get(last, "exit"))) &&
+		strcmp(text_of(last, "digest"), context->digest) != 0;
+
+	if (is_superseded) {
+		context->report.exit = EXIT_BUSY;
+		error_set(&context->error, "superseded",
+			  "%s by %s has put another state into force; change %s accordingly, or "
+			  "send SIGHUP to go back to what it says",
+			  text_of(last, "verb"), text_of(last, "who"), context->report.file);
+	}
+	json_decref(last);
+	return is_superseded;
+}
+
 bool change_settle(struct context *context, struct kernel *kernel)
 {
-	return settle_journal(context, kernel) && !refuse_reverted(context);
+	return settle_journal(context, kernel) && !refuse_reverted(context) &&
+	       !refuse_superseded(context);
+}
+
+bool change_is_pending(struct context *context)
+{
+	struct journal journal;
+	struct error ignored;
+	bool is_pending = journal_read(&journal, &ignored) == 0 && journal.phase == PHASE_PENDING &&
+			  !journal_is_overdue(&journal);
+
+	if (is_pending)
+		refuse_pending(context, &journal);
+	journal_free(&journal);
+	return is_pending;
 }
 
 void change_look(struct context *context)
@@ -319,11 +379,6 @@ static void journal_close(struct context *context, struct kernel *kernel)
 	}
 }
 
-static bool is_good(enum exit_code code)
-{
-	return code == EXIT_DONE || code == EXIT_DIFFERENT;
-}
-
 static const char *result_word(const struct context *context)
 {
 	switch (context->report.exit) {
@@ -348,9 +403,9 @@ static const char *result_word(const struct context *context)
 	return "";
 }
 
-void change_log(struct context *context)
+static struct audit audit_of(struct context *context)
 {
-	const struct audit audit = {
+	return (struct audit){
 		.verb = context->options->verb,
 		.who = context_user(context),
 		.reason = context->options->reason,
@@ -359,11 +414,14 @@ void change_log(struct context *context)
 		.exit = (int)context->report.exit,
 		.result = result_word(context),
 	};
+}
+
+void change_log(struct context *context)
+{
+	const struct audit audit = audit_of(context);
 
 	if (!is_good(context->report.exit) || context->applied.changed)
 		audit_log(&audit);
-	if (context->journal.phase != PHASE_NONE)
-		audit_keep(&audit);
 }
 
 static void change_remember(struct context *context)
@@ -377,12 +435,22 @@ static void change_remember(struct context *context)
 	context_note_forgotten(context, &error);
 }
 
+/* Whoever takes the lock next knows of it. */
+static void change_keep(struct context *context)
+{
+	const struct audit audit = audit_of(context);
+
+	if (context->journal.phase != PHASE_NONE)
+		audit_keep(&audit);
+}
+
 void change_finish(struct context *context, struct kernel *kernel)
 {
 	struct error ignored;
 
 	if (context->journal.phase != PHASE_NONE)
 		journal_close(context, kernel);
+	change_keep(context);
 	if (!is_good(context->report.exit))
 		return;
 	/* What could not be undone is now what the document says. */

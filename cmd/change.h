@@ -20,6 +20,9 @@ void change_unlock(struct context *context);
  */
 bool change_settle(struct context *context, struct kernel *kernel);
 
+/* Whether a change awaits confirmation, in time: the report refuses whatever was asked for. */
+bool change_is_pending(struct context *context);
+
 /* apply_options.prepare: the journal, and the guard of --confirm. The context is ours. */
 int change_prepare(void *context, const struct comparison *first, struct error *error);
 

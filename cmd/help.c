@@ -14,6 +14,7 @@ static const char general[] =
 	"  apply      do it; what is in sync already is not written\n"
 	"  drift      the same comparison for a monitor; writes nothing\n"
 	"  destroy    remove all that is detour's\n"
+	"  watch      stay, tell drift as it happens, and with --repair undo it\n"
 	"\n"
 	"  confirm    keep a change that was applied with --confirm\n"
 	"  revert     undo it at once\n"
@@ -177,6 +178,25 @@ static const struct {
 		    "Examples:\n"
 		    "  detour status\n"
 		    "  detour status --json | jq .pending.seconds_left\n" },
+	{ "watch",
+	  "Usage: detour [OPTIONS] watch [--repair] [FILE]\n"
+	  "\n"
+	  "Stays, and tells in a line what differs from the document as soon as it does, and\n"
+	  "who did it where that is known. A link that comes back is acted on at once.\n"
+	  "\n"
+	  "  --repair   apply the document whenever something differs, and when it is another\n"
+	  "             one; what is undone again and again is repaired less and less often\n"
+	  "  --json     one JSON object a line\n"
+	  "\n"
+	  "SIGHUP reads the document again, as does a change of its file; while the new one\n"
+	  "is bad, the last good one holds. SIGTERM ends it. Waits while a change is pending,\n"
+	  "and does not undo what detour apply or destroy was run for by hand.\n"
+	  "\n"
+	  "Exit codes: 0 it was asked to end, 1 it cannot start, 64 usage.\n"
+	  "\n"
+	  "Examples:\n"
+	  "  detour watch router.json\n"
+	  "  detour watch --repair --json | logger -t detour\n" },
 	{ "import",
 	  "Usage: detour [OPTIONS] import\n"
 	  "\n"

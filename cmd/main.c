@@ -28,6 +28,7 @@ static const struct verb {
 	{ "recover", verb_recover, FOR_CHANGES, false },
 	{ "status", verb_status, 0, false },
 	{ "import", verb_import, 0, false },
+	{ "watch", verb_watch, OPTION_REPAIR, true },
 };
 
 static const struct verb *find_verb(const char *name)

@@ -36,6 +36,7 @@ static const struct option longs[] = {
 	{ "out", required_argument, NULL, OPTION_OUT },
 	{ "quiet", no_argument, NULL, KEY_QUIET },
 	{ "reason", required_argument, NULL, OPTION_REASON },
+	{ "repair", no_argument, NULL, OPTION_REPAIR },
 	{ "strict", no_argument, NULL, OPTION_STRICT },
 	{ "version", no_argument, NULL, KEY_VERSION },
 	{ 0 },
@@ -122,6 +123,9 @@ static int set_verb_option(struct options *options, enum option_bit option, stru
 		return 0;
 	case OPTION_REASON:
 		return set_reason(options, error);
+	case OPTION_REPAIR:
+		options->repair = true;
+		return 0;
 	case OPTION_STRICT:
 		options->strict = true;
 		return 0;

@@ -18,6 +18,7 @@ enum option_bit {
 	OPTION_REASON = 1 << 16,
 	OPTION_FULL = 1 << 17,
 	OPTION_STRICT = 1 << 18,
+	OPTION_REPAIR = 1 << 19,
 };
 
 struct options {
@@ -26,8 +27,9 @@ struct options {
 	const char *netns; /* NULL: the current one */
 	bool json, quiet, colour, help, version;
 	bool again, allow_empty, check;
-	bool full;   /* drift: with all warnings */
-	bool strict; /* apply: a fatal warning is refused */
+	bool full;          /* drift: with all warnings */
+	bool strict;        /* apply: a fatal warning is refused */
+	bool repair;        /* watch: what is found different */
 	int confirm;        /* seconds; 0: not asked for */
 	int lock_timeout;   /* seconds */
 	const char *out;    /* plan --out; NULL: none */

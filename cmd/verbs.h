@@ -40,7 +40,9 @@ struct context {
 	json_t *pending, *last; /* for the report */
 	struct import import;   /* of import */
 	struct report report;
-	bool has_printed; /* the verb has told everything itself */
+	bool is_unattended; /* what is done by hand goes first */
+	json_t *known;      /* the last change that it knows of; NULL: none */
+	bool has_printed;   /* the verb has told everything itself */
 };
 
 void verb_validate(struct context *context);
@@ -53,6 +55,7 @@ void verb_revert(struct context *context);
 void verb_recover(struct context *context);
 void verb_status(struct context *context);
 void verb_import(struct context *context);
+void verb_watch(struct context *context);
 
 /* Reads and decodes the document that the options name. False: the report says why. */
 bool context_load(struct context *context);
