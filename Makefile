@@ -109,6 +109,11 @@ bench:
 	@$(MAKE) --no-print-directory -s all bench-tools
 	@DETOUR=$(CURDIR)/$(BUILD)/detour /usr/bin/python3 tests/bench/bench.py $(BENCH)
 
+bench-plot:
+	@tests/setup.sh build demo bench
+	@$(MAKE) --no-print-directory -s all bench-tools
+	@DETOUR=$(CURDIR)/$(BUILD)/detour /usr/bin/python3 tests/bench/plot.py docs/performance.svg
+
 # --- the rest ------------------------------------------------------------------
 
 lint:
@@ -132,6 +137,6 @@ install: all
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all units demo check check-units check-valgrind check-lab check-faults check-manual bench bench-tools lint format install clean
+.PHONY: all units demo check check-units check-valgrind check-lab check-faults check-manual bench bench-plot bench-tools lint format install clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -276,12 +276,15 @@ def packets_by_redirects(family):
         return packets_a_second([by_detour(routers, many), by_detour(routers, one)], 8)
 
 
-def packets_beside_procedure(family):
-    """The packets are for the first services, which are all that the procedure's rules have."""
-    _, many = case_redirects(family, 1000, "servers")
-    many.packets = traffic(family, [replace(r, services=r.services[:1]) for r in many.redirects])
+def packets_beside_procedure(case):
+    """New packets, for the first services: the procedure's rules have no others."""
+    case.packets = traffic(case.family, [replace(r, services=r.services[:1]) for r in case.redirects])
     with Routers() as routers:
-        return packets_a_second([by_detour(routers, many), by_hand(routers, many)], 1)
+        return packets_a_second([by_detour(routers, case), by_hand(routers, case)], 1)
+
+
+def packets_of_redirects_beside_procedure(family):
+    return packets_beside_procedure(case_redirects(family, 1000, "servers")[1])
 
 
 # -- The table -----------------------------------------------------------------------------------
@@ -346,7 +349,7 @@ for ip in 4, 6:
             "1 redirect", functools.partial(packets_by_redirects, ip), "k", 0.7, AT_LEAST),
         Row(f"procedure-ipv{ip}", f"new packets a second, 1,000 redirects, IPv{ip}",
             "the procedure's 1,000 iptables rules",
-            functools.partial(packets_beside_procedure, ip), "k", 10, AT_LEAST),
+            functools.partial(packets_of_redirects_beside_procedure, ip), "k", 10, AT_LEAST),
     ]
 
 LINE = "{:15} {:56} {:>9}  {:40} {:>9} {:>6} {:>8}  {}"
