@@ -8,6 +8,7 @@
 VERSION   := 0.1.0
 PREFIX    ?= /usr/local
 SYSCONFDIR ?= /etc
+UNITDIR   ?= $(PREFIX)/lib/systemd/system
 BUILD     ?= build
 CC        ?= gcc
 
@@ -133,6 +134,8 @@ install: all
 	install -D -m 0644 docs/man/detour.json.5 $(DESTDIR)$(PREFIX)/share/man/man5/detour.json.5
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/detour/schemas schemas/*.json
 	install -D -m 0644 schemas/rt_protos.conf $(DESTDIR)$(SYSCONFDIR)/iproute2/rt_protos.d/detour.conf
+	install -D -m 0644 -t $(DESTDIR)$(UNITDIR) systemd/*
+	sed -i 's|/usr/sbin/detour|$(PREFIX)/sbin/detour|' $(DESTDIR)$(UNITDIR)/detour*.service
 
 clean:
 	rm -rf $(BUILD)

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "backends/memory.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "backends/file.h"
 #include "backends/paths.h"
@@ -147,6 +149,13 @@ int memory_confirm(const json_t *document, const char *digest, struct error *err
 	if (!is_same && json_save(path, document, error))
 		return -1;
 	return reverted_drop(digest, error);
+}
+
+bool memory_has_confirmed(char *path)
+{
+	memory_path("/confirmed.json", path);
+	/* One that is there and cannot be read is told by whoever reads it. */
+	return access(path, F_OK) == 0 || errno != ENOENT;
 }
 
 int memory_forget(struct error *error)

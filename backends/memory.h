@@ -19,6 +19,9 @@
  * differs. */
 int memory_confirm(const json_t *document, const char *digest, struct error *error);
 
+/* Where the last confirmed document is, in PATHS_MAX bytes. False when there is none. */
+bool memory_has_confirmed(char *path);
+
 /* Nothing is confirmed any longer. */
 int memory_forget(struct error *error);
 

@@ -170,6 +170,15 @@ static bool settle_journal(struct context *context, struct kernel *kernel)
 	return may_go_on;
 }
 
+/* What was confirmed last is nothing, then, and a boot that leaves it at that has not failed. */
+static void refuse_unconfirmed(struct context *context, const char *who, const char *when)
+{
+	context->report.exit = EXIT_DONE;
+	context->report.said = "Nothing was ever confirmed, so nothing is applied.";
+	context_note(context, "reverted", "apply it with --confirm SECONDS or --again",
+		     "%s: this document was reverted by %s at %s", context->report.file, who, when);
+}
+
 static bool refuse_reverted(struct context *context)
 {
 	char who[USER_TEXT], text[32];
@@ -182,6 +191,10 @@ static bool refuse_reverted(struct context *context)
 		return false;
 	at = (time_t)when;
 	strftime(text, sizeof(text), "%F %T", localtime_r(&at, &local));
+	if (context->options->last_confirmed) {
+		refuse_unconfirmed(context, who, text);
+		return true;
+	}
 	context->report.exit = EXIT_BUSY;
 	error_set(&context->error, "reverted",
 		  "this document was reverted by %s at %s and is not applied again unasked: change "

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "backends/live.h"
+#include "backends/memory.h"
 #include "backends/paths.h"
 #include "cmd/change.h"
 #include "cmd/plan_file.h"
@@ -105,6 +106,15 @@ bool context_load(struct context *context)
 bool context_load_either(struct context *context)
 {
 	return load(context, true);
+}
+
+bool context_load_confirmed(struct context *context)
+{
+	char *path = arena_alloc(&context->arena, PATHS_MAX);
+
+	if (memory_has_confirmed(path))
+		context->report.file = path;
+	return load(context, false);
 }
 
 /* --- the kernel ---------------------------------------------------------- */

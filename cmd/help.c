@@ -85,6 +85,8 @@ static const struct {
 	  "  --confirm SECONDS       undo it unless detour confirm comes in time (1-86400);\n"
 	  "                          a hang-up or the end of this process does not matter\n"
 	  "  --again                 take a document that was reverted before\n"
+	  "  --last-confirmed        take the document that was confirmed last, as at boot;\n"
+	  "                          FILE only when none ever was\n"
 	  "  --reason TEXT           why, for syslog and detour status\n"
 	  "  --lock-timeout SECONDS  how long to wait for another change (10)\n"
 	  "\n"

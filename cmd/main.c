@@ -19,7 +19,7 @@ static const struct verb {
 	{ "plan", verb_plan, OPTION_OUT, true },
 	{ "apply", verb_apply,
 	  FOR_CHANGES | OPTION_AGAIN | OPTION_ALLOW_EMPTY | OPTION_CHECK | OPTION_CONFIRM |
-		  OPTION_STRICT,
+		  OPTION_LAST_CONFIRMED | OPTION_STRICT,
 	  true },
 	{ "drift", verb_drift, OPTION_FULL, true },
 	{ "destroy", verb_destroy, FOR_CHANGES, false },

@@ -31,6 +31,7 @@ static const struct option longs[] = {
 	{ "full", no_argument, NULL, OPTION_FULL },
 	{ "help", no_argument, NULL, KEY_HELP },
 	{ "json", no_argument, NULL, KEY_JSON },
+	{ "last-confirmed", no_argument, NULL, OPTION_LAST_CONFIRMED },
 	{ "lock-timeout", required_argument, NULL, OPTION_LOCK_TIMEOUT },
 	{ "netns", required_argument, NULL, KEY_NETNS },
 	{ "out", required_argument, NULL, OPTION_OUT },
@@ -115,6 +116,9 @@ static int set_verb_option(struct options *options, enum option_bit option, stru
 		return set_seconds(&options->confirm, 1, CONFIRM_MAX, error);
 	case OPTION_FULL:
 		options->full = true;
+		return 0;
+	case OPTION_LAST_CONFIRMED:
+		options->last_confirmed = true;
 		return 0;
 	case OPTION_LOCK_TIMEOUT:
 		return set_seconds(&options->lock_timeout, 0, LOCK_TIMEOUT_MAX, error);

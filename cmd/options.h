@@ -19,6 +19,7 @@ enum option_bit {
 	OPTION_FULL = 1 << 17,
 	OPTION_STRICT = 1 << 18,
 	OPTION_REPAIR = 1 << 19,
+	OPTION_LAST_CONFIRMED = 1 << 20,
 };
 
 struct options {
@@ -26,7 +27,7 @@ struct options {
 	const char *file;  /* NULL: the default */
 	const char *netns; /* NULL: the current one */
 	bool json, quiet, colour, help, version;
-	bool again, allow_empty, check;
+	bool again, allow_empty, check, last_confirmed;
 	bool full;          /* drift: with all warnings */
 	bool strict;        /* apply: a fatal warning is refused */
 	bool repair;        /* watch: what is found different */

@@ -2,6 +2,12 @@
 #include "cmd/change.h"
 #include "cmd/verbs.h"
 
+static bool load(struct context *context)
+{
+	return context->options->last_confirmed ? context_load_confirmed(context)
+						: context_load_either(context);
+}
+
 void verb_apply(struct context *context)
 {
 	struct scope scope = {
@@ -9,7 +15,7 @@ void verb_apply(struct context *context)
 		.neighbours = true,
 		.surroundings = true,
 	};
-	bool is_loaded = context_load_either(context);
+	bool is_loaded = load(context);
 
 	if (context->options->check) {
 		if (is_loaded)

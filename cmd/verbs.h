@@ -63,6 +63,9 @@ bool context_load(struct context *context);
 /* The same, or a saved plan with the document in it. */
 bool context_load_either(struct context *context);
 
+/* The last confirmed document instead, unless none was ever confirmed. */
+bool context_load_confirmed(struct context *context);
+
 /* Releases what one run has found out; the document stays, for the next run. */
 void context_reset(struct context *context);
 

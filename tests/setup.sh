@@ -6,7 +6,7 @@ set -eu
 
 build="gcc make pkg-config libjansson-dev libmd-dev libmnl-dev libnftnl-dev"
 demo="iproute2 nftables conntrack python3"
-check="libcmocka-dev iptables iputils-ping libcap2-bin util-linux strace valgrind mandoc
+check="libcmocka-dev iptables iputils-ping libcap2-bin util-linux systemd strace valgrind mandoc
 	python3-pytest python3-pytest-xdist python3-jsonschema"
 bench="iptables jq procps strace"
 lint="clang-format clang-tidy cppcheck"

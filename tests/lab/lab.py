@@ -437,12 +437,18 @@ def read_error(sock):
     return next((struct.unpack("=I", data[:4])[0] for _, _, data in control), 0)
 
 
+def first_packets(family, port):
+    """For a Flood: SYNs of ever new connections."""
+    return lambda i: tcp_packet(family.client, family.server, 1024 + i % 60000, port, "S", i)
+
+
 class Flood(threading.Thread):
     """Sends packets from the client, over and over, while the block runs under a watch."""
 
     def __init__(self, watch, make_packet):
         super().__init__(daemon=True)
         self.watch, self.make_packet, self.sent, self.running = watch, make_packet, 0, True
+        self.progress = threading.Condition()
 
     def __enter__(self):
         self.start()
@@ -460,6 +466,14 @@ class Flood(threading.Thread):
                 self.sent += 1
                 if self.sent % 32 == 0:
                     self.watch.drain()
+                    with self.progress:
+                        self.progress.notify_all()
+
+    def flow(self, count):
+        """Returns when that many more were sent."""
+        enough = self.sent + count
+        with self.progress:
+            assert self.progress.wait_for(lambda: self.sent >= enough, PATIENCE)
 
 
 class Watch:
@@ -730,6 +744,12 @@ class Lab:
         result = self.detour("apply", document, *args)
         assert result.exit == 0, repr(result)
         return result
+
+    def save(self, document):
+        """Puts it where detour looks for it."""
+        path = pathlib.Path("/etc/detour/detour.json")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(document))
 
     # Connections and packets
 

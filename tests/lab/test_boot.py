@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Applied at boot: the gateway's interface is not there yet, or down, or has no address."""
 
+import pathlib
+import shutil
+
 import pytest
 
-from lab import document, gateway, redirect
+from lab import Flood, document, first_packets, gateway, redirect
+from units import commands
 
 NOBODY = ("unreachable", "timeout")
+CONFIRMED = pathlib.Path("/var/lib/detour/confirmed.json")
 
 
 def missing(lab, family):
@@ -116,3 +121,93 @@ def test_forwarding_is_never_turned_on(lab):
     lab.apply(document())
     assert lab.sysctl("router", "net/ipv4/ip_forward") == "0"
     assert lab.sysctl("router", "net/ipv6/conf/all/forwarding") == "0"
+
+
+# -- As detour.service does ----------------------------------------------------------------------
+
+
+def reboot(lab):
+    """Nothing is left but what is on disk, and no link is up."""
+    lab.nft("router", "flush ruleset\n")
+    for family in ("-4", "-6"):
+        lab.ip("router", f"{family} rule flush protocol 103")
+    lab.link_delete("eth2")
+    lab.link_down("eth0")
+    lab.link_down("eth1")
+    lab.tool("router", "conntrack -F")
+    shutil.rmtree("/run/detour")
+
+
+def start(lab, unit):
+    (verb, *options), *_ = commands(unit)
+    return lab.detour(verb, None, *options)
+
+
+def test_from_boot_on_no_connection_gets_past_the_gateway(strict_lab, family):
+    lab = strict_lab
+    lab.apply(document())
+    reboot(lab)
+    with lab.watch("server") as seen:
+        assert start(lab, "detour.service").exit == 2
+        lab.link_up("eth0")
+        lab.link_up("eth1")
+        with Flood(seen, first_packets(family, 3389)) as flood:
+            flood.flow(100)
+            lab.add_link("eth2")
+            flood.flow(100)
+            assert lab.connect("client", family.server, 3389) in NOBODY
+            assert start(lab, "detour-networkd.service").exit == 0
+            flood.flow(100)
+            assert lab.connect("client", family.server, 3389) == "gateway"
+    assert len(seen.at("server", 3389)) == 0
+
+
+OTHER = document(None, redirect(services=["22/tcp"]))
+FAULTY = document(gateway(mark="0x10"))
+
+
+@pytest.mark.parametrize("edited", [OTHER, FAULTY, None], ids=["another", "faulty", "deleted"])
+def test_the_last_confirmed_document_is_applied_whatever_became_of_the_file(lab, edited):
+    lab.apply(document())
+    reboot(lab)
+    if edited:
+        lab.save(edited)
+    start(lab, "detour.service")
+    assert lab.detour("drift", document()).steps("kind") == [("route",), ("route",)]
+
+
+def test_without_a_confirmed_document_the_file_is_applied(lab):
+    lab.save(document())
+    assert start(lab, "detour.service").exit == 0
+    assert lab.detour("drift").exit == 0
+
+
+def test_a_reverted_document_does_not_keep_the_confirmed_one_from_being_applied(lab):
+    lab.apply(document())
+    lab.detour("apply", OTHER, "--confirm", "60")
+    assert lab.detour("revert").exit == 0
+    reboot(lab)
+    lab.save(OTHER)
+    assert start(lab, "detour.service").exit == 2
+    assert lab.detour("drift", document()).steps("kind") == [("route",), ("route",)]
+
+
+def test_a_reverted_document_is_not_applied_when_nothing_was_confirmed(lab):
+    before = lab.snapshot()
+    lab.save(document())
+    lab.detour("apply", None, "--confirm", "60")
+    assert lab.detour("revert").exit == 0
+    result = start(lab, "detour.service")
+    assert (result.exit, result.json["changed"]) == (0, False)
+    assert [warning["code"] for warning in result.json["warnings"]] == ["reverted"]
+    after = lab.snapshot()
+    assert {**after, "files": 0} == {**before, "files": 0}
+
+
+def test_a_damaged_confirmed_document_is_an_error_that_names_it(lab):
+    lab.apply(document())
+    lab.save(OTHER)
+    CONFIRMED.write_text("{")
+    result = start(lab, "detour.service")
+    assert (result.exit, result.json["changed"]) == (1, False)
+    assert "truncated" in result.json["errors"][0]["message"]

@@ -6,7 +6,7 @@ Packets are sent all the time while documents are applied; sniffers tell where t
 
 import pytest
 
-from lab import Flood, document, gateway, redirect, tcp_packet
+from lab import Flood, document, first_packets, gateway, redirect
 
 FIRST = document()
 CHANGES = {
@@ -30,11 +30,6 @@ CHANGES = {
         None, [redirect(name="every", services=["1-4000/tcp"], clients={"interfaces": ["eth9"]}),
                redirect()]),  # fmt: skip
 }
-
-
-def first_packets(family, port):
-    """SYNs of ever new connections."""
-    return lambda i: tcp_packet(family.client, family.server, 1024 + i % 60000, port, "S", i)
 
 
 @pytest.mark.parametrize("name", CHANGES)
