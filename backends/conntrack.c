@@ -23,6 +23,11 @@ static struct nlmsghdr *mark_message(struct netlink *nl, uint16_t type, const st
 	return request;
 }
 
+int conntrack_dump(struct netlink *nl, const struct mark *mark, const struct netlink_reader *reader)
+{
+	return netlink_dump(nl, mark_message(nl, IPCTNL_MSG_CT_GET, mark), reader);
+}
+
 /*
  * A rule that somebody stripped of its mark must not make us take all
  * connections for its own.
@@ -53,7 +58,7 @@ static int mark_count(struct netlink *nl, const struct mark *mark, struct state 
 					 .context = &marked };
 	int code;
 
-	code = netlink_dump(nl, mark_message(nl, IPCTNL_MSG_CT_GET, mark), &reader);
+	code = conntrack_dump(nl, mark, &reader);
 	/* A kernel without conntrack, or without its netlink part, shows no connections. */
 	if (code && code != -EINVAL && code != -EOPNOTSUPP)
 		return error_set(error, "kernel-refused",

@@ -18,6 +18,10 @@
 int conntrack_read(struct netlink *nl, const struct scope *scope, struct state *out,
 		   struct error *error);
 
+/* All entries with (mark & mask) == value, as the kernel sends them. 0 or a negative errno. */
+int conntrack_dump(struct netlink *nl, const struct mark *mark,
+		   const struct netlink_reader *reader);
+
 /* Deletes the entries of both families that bear the mark. 0, or -1 with *error. */
 int conntrack_forget(struct netlink *nl, const struct mark *mark, struct error *error);
 

@@ -92,6 +92,13 @@ int rtnl_read_next_hops(struct netlink *nl, const struct document *document, str
 			struct error *error);
 
 /*
+ * The interface by which unmarked packets to the address leave; NULL when there
+ * is none, or several, or the address is the router's own. The arena owns it.
+ */
+const char *rtnl_way_out(struct netlink *nl, enum family family, const uint8_t *address,
+			 struct arena *arena);
+
+/*
  * rtnl_neighbour.c: the entry for one address on one interface, asked for by
  * itself, so that the cost does not depend on how many neighbours there are.
  * The arena owns the text.

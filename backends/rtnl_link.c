@@ -132,11 +132,23 @@ static uint32_t index_for_own(const struct next_hop *hop, uint32_t index)
 }
 
 /* NULL when it has gone meanwhile. */
-static const char *name_of(struct state *out, uint32_t index)
+static const char *name_of(struct arena *arena, uint32_t index)
 {
 	char name[IF_NAMESIZE];
 
-	return if_indextoname(index, name) ? arena_strdup(&out->arena, name) : NULL;
+	return if_indextoname(index, name) ? arena_strdup(arena, name) : NULL;
+}
+
+const char *rtnl_way_out(struct netlink *nl, enum family family, const uint8_t *address,
+			 struct arena *arena)
+{
+	struct next_hop hop = { .family = family };
+	struct match match;
+
+	memcpy(hop.address, address, sizeof(hop.address));
+	if (match_get(nl, &hop, 0, &match) || match.type != RTN_UNICAST)
+		return NULL;
+	return name_of(arena, match.index);
 }
 
 /* hop->obstacle becomes NULL when it is on the link. 0 or a negative errno. */
@@ -166,7 +178,7 @@ static int obstacle_find(struct netlink *nl, struct state *out, struct next_hop 
 		hop->obstacle = arena_printf(&out->arena, "%s is not on the link of %s", address,
 					     hop->interface);
 	else if (own.type == RTN_UNICAST && own.index != link->index)
-		hop->elsewhere = name_of(out, own.index);
+		hop->elsewhere = name_of(&out->arena, own.index);
 	return 0;
 }
 

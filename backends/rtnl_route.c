@@ -44,8 +44,7 @@ static bool route_is_asked_for(const struct route_reading *reading, const struct
 	       !tables_contain(reading->read_before, table);
 }
 
-void prefix_to_span(const uint8_t *address, size_t bytes, unsigned int length,
-			   struct span *span)
+void prefix_to_span(const uint8_t *address, size_t bytes, unsigned int length, struct span *span)
 {
 	for (unsigned int bit = 0; bit < bytes * 8; bit++) {
 		uint8_t one = (uint8_t)(0x80 >> bit % 8);

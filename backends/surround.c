@@ -6,5 +6,9 @@ void surround_read(struct netlink *route, struct netlink *netfilter,
 {
 	surround_devices(route, document, out);
 	surround_policy(route, document, out);
+	surround_ways(route, document, out);
 	surround_nft(netfilter, out);
+	surround_xfrm(out);
+	surround_sessions(route, netfilter, document, out);
+	surround_host(document, out);
 }

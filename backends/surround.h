@@ -24,6 +24,20 @@ void surround_devices(struct netlink *route, const struct document *document,
 void surround_policy(struct netlink *route, const struct document *document,
 		     struct surroundings *out);
 
+/* surround_way.c: where servers are routed, where that matters. */
+void surround_ways(struct netlink *route, const struct document *document,
+		   struct surroundings *out);
+
+/* surround_session.c: connections that a redirect would select, without a gateway's mark. */
+void surround_sessions(struct netlink *route, struct netlink *netfilter,
+		       const struct document *document, struct surroundings *out);
+
+/* surround_xfrm.c: IPsec policies. */
+void surround_xfrm(struct surroundings *out);
+
+/* surround_host.c: files, network managers, iptables-legacy; after surround_devices(). */
+void surround_host(const struct document *document, struct surroundings *out);
+
 /* surround_nft.c: the chains of others, and what their rules do. Of one moment, or nothing. */
 void surround_nft(struct netlink *netfilter, struct surroundings *out);
 

@@ -234,14 +234,9 @@ static void routes_read(struct netlink *route, struct surroundings *out, struct 
 void surround_policy(struct netlink *route, const struct document *document,
 		     struct surroundings *out)
 {
-	struct selection *selections =
-		arena_alloc(&out->arena, (document->redirect_count + 1) * sizeof(*selections));
-	size_t count = 0;
+	const struct selection *selections;
+	size_t count = selections_build(&out->arena, document, &selections);
 
-	for (size_t i = 0; i < document->redirect_count; i++)
-		if (document->redirects[i].enabled)
-			selection_build(&out->arena, &document->redirects[i], i,
-					&selections[count++]);
 	out->has_rules = true;
 	for (enum family family = 0; family < FAMILY_COUNT; family++)
 		out->has_rules &= rules_read(route, family, out);

@@ -33,31 +33,24 @@ struct run {
 	bool wrote; /* something, in any round */
 };
 
-static void look_around(struct kernel *kernel, const struct scope *scope,
-			struct comparison *comparison)
-{
-	struct surroundings around = { 0 };
-
-	kernel->ops->look_around(kernel, scope->document, &around);
-	warnings_of_surroundings(scope->document, &comparison->observed, &around,
-				 &comparison->plan);
-	surroundings_free(&around);
-}
-
 int comparison_make(struct kernel *kernel, const struct scope *scope, struct comparison *comparison,
 		    struct error *error)
 {
+	struct surroundings around = { 0 };
+
 	*comparison = (struct comparison){ 0 };
 	if (kernel->ops->observe(kernel, scope, &comparison->observed, error) < 0)
 		return -1;
 	expand(scope->document, &comparison->observed, &comparison->desired);
 	plan_build(scope->document, &comparison->desired, &comparison->observed, &comparison->plan);
 	warnings_of_document(scope->document, &comparison->plan);
-	warnings_of_state(scope->document, &comparison->observed, &comparison->plan);
+	if (scope->surroundings)
+		kernel->ops->look_around(kernel, scope->document, &around);
+	warnings_of_state(scope->document, &comparison->observed,
+			  scope->surroundings ? &around : NULL, &comparison->plan);
+	surroundings_free(&around);
 	if (!scope->everything)
 		warnings_of_emptying(scope->document, &comparison->observed, &comparison->plan);
-	if (scope->surroundings)
-		look_around(kernel, scope, comparison);
 	comparison->made = true;
 	return 0;
 }

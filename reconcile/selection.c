@@ -56,6 +56,20 @@ void selection_build(struct arena *arena, const struct redirect *redirect, size_
 	}
 }
 
+size_t selections_build(struct arena *arena, const struct document *document,
+			const struct selection **out)
+{
+	struct selection *selections =
+		arena_alloc(arena, (document->redirect_count + 1) * sizeof(*selections));
+	size_t count = 0;
+
+	for (size_t i = 0; i < document->redirect_count; i++)
+		if (document->redirects[i].enabled)
+			selection_build(arena, &document->redirects[i], i, &selections[count++]);
+	*out = selections;
+	return count;
+}
+
 /*
  * Overlaps are looked for by a sweep over the servers of all selections in the
  * order of addresses, so that selections with different servers never meet:

@@ -23,6 +23,10 @@ struct selection {
 void selection_build(struct arena *arena, const struct redirect *redirect, size_t index,
 		     struct selection *out);
 
+/* Those of all enabled redirects, in the document's order. The arena owns them. */
+size_t selections_build(struct arena *arena, const struct document *document,
+			const struct selection **out);
+
 /*
  * Where a redirect's packets come in: from its clients, and from a spoofing
  * gateway in their name. The arena owns the spans, unless they are the redirect's.

@@ -41,6 +41,7 @@ struct device {
 	bool has_ipv6;           /* an address, of whatever scope */
 	const char *master;      /* the interface that it belongs to; NULL: none */
 	const char *master_kind; /* "bridge", "bond", "vrf", ...; "" when it is not known */
+	bool has_manager;        /* NetworkManager sets it up */
 	struct sysctls sysctls;  /* read of those that surroundings_concern() */
 };
 
@@ -125,6 +126,31 @@ struct policy_rule {
 	bool has_default;    /* one of them is a default route */
 };
 
+/* An IPsec policy that takes or refuses forwarded packets. */
+struct xfrm_rule {
+	enum family family;
+	bool is_out;   /* applies to what leaves; else to what was forwarded in */
+	bool is_block; /* refuses; else packets must be, or become, encrypted */
+	struct span from, to;
+	uint8_t ip_protocol; /* 0: any */
+	uint16_t dport, dport_mask;
+	uint32_t out_index; /* of the interface that a packet leaves by; 0: any */
+	struct mark mark;   /* mask 0: none */
+};
+
+/* A rule of iptables-legacy that writes marks. */
+struct legacy_rule {
+	const char *place, *found, *remedy;
+};
+
+/* By which interface unmarked packets to some servers of a redirect leave. */
+struct way {
+	const struct redirect *redirect;
+	enum family family;
+	const char *example; /* one of the servers */
+	const char *interface;
+};
+
 struct surroundings {
 	struct arena arena;
 	struct sysctls all;     /* the pseudo-interface `all` */
@@ -137,6 +163,18 @@ struct surroundings {
 	size_t chain_count, chain_room;
 	struct other_deed *deeds; /* by chain and rule */
 	size_t deed_count, deed_room;
+	struct xfrm_rule *xfrm;
+	size_t xfrm_count, xfrm_room;
+	struct legacy_rule *legacy;
+	size_t legacy_count, legacy_room;
+	struct way *ways; /* of redirects whose gateway spoofs clients or keeps rp_filter */
+	size_t way_count, way_room;
+	/* By redirect of the document: connections that it would select, without a gateway's mark.
+	 */
+	size_t *sessions;
+	const char *flush_file; /* that flushes the ruleset; NULL: none */
+	size_t flush_line;
+	bool networkd_removes_rules, networkd_removes_routes;
 	struct flow_device *flow_devices;
 	size_t flow_device_count, flow_device_room;
 };

@@ -20,7 +20,7 @@ struct warning *warn(struct plan *plan, const char *code, const char *hint, cons
 	*warning = (struct warning){
 		.code = code,
 		.message = arena_printable(&plan->arena, arena_strdup(&plan->arena, message)),
-		.hint = arena_printable(&plan->arena, hint),
+		.hint = arena_printable(&plan->arena, arena_strdup(&plan->arena, hint)),
 	};
 	return warning;
 }
@@ -133,8 +133,9 @@ static int rp_filter_value(const struct state *observed, const char *interface)
 	return filter ? filter->value : 0;
 }
 
+/* around: NULL when that was not looked at; it is not known to be certain then. */
 static void warn_rp_filter(const struct gateway *gateway, const struct state *observed,
-			   struct plan *plan)
+			   const struct surroundings *around, struct plan *plan)
 {
 	int all = rp_filter_value(observed, "all");
 	int own = rp_filter_value(observed, gateway->interface);
@@ -145,7 +146,8 @@ static void warn_rp_filter(const struct gateway *gateway, const struct state *ob
 	warn(plan, "rp-filter-strict", "use \"rp_filter\": \"loose\" for this gateway",
 	     "gateway %s: %s has strict reverse-path filtering (all=%d, %s=%d); its IPv4 answers "
 	     "are dropped",
-	     gateway->name, gateway->interface, all, gateway->interface, own);
+	     gateway->name, gateway->interface, all, gateway->interface, own)
+		->fatal = around && answers_are_strange(around, gateway);
 }
 
 /* The gateway is about to get this mark, and connections bear it already. */
@@ -200,14 +202,27 @@ void warnings_of_emptying(const struct document *document, const struct state *o
 		     nft_redirect_count(&observed->nft));
 }
 
+static void warnings_of_surroundings(const struct document *document, const struct state *observed,
+				     const struct surroundings *around, struct plan *plan)
+{
+	struct judgement judgement = { document, observed, around, plan };
+
+	warnings_of_devices(&judgement);
+	warnings_of_ways(&judgement);
+	warnings_of_policy(&judgement);
+	warnings_of_nft(&judgement);
+	warnings_of_marks(&judgement);
+	warnings_of_host(&judgement);
+}
+
 void warnings_of_state(const struct document *document, const struct state *observed,
-		       struct plan *plan)
+		       const struct surroundings *around, struct plan *plan)
 {
 	for (size_t i = 0; i < document->gateway_count; i++) {
 		warn_gateway_interface(&document->gateways[i], observed, plan);
 		for (enum family family = 0; family < FAMILY_COUNT; family++)
 			warn_next_hop(&document->gateways[i], family, observed, plan);
-		warn_rp_filter(&document->gateways[i], observed, plan);
+		warn_rp_filter(&document->gateways[i], observed, around, plan);
 		warn_mark_in_use(&document->gateways[i], observed, plan);
 	}
 	for (size_t i = 0; i < document->redirect_count; i++)
@@ -215,14 +230,6 @@ void warnings_of_state(const struct document *document, const struct state *obse
 			warn_client_interfaces(&document->redirects[i], observed, plan);
 	warn_sessions_cut(observed, plan);
 	warn_rp_filter_overridden(observed, plan);
-}
-
-void warnings_of_surroundings(const struct document *document, const struct state *observed,
-			      const struct surroundings *around, struct plan *plan)
-{
-	struct judgement judgement = { document, observed, around, plan };
-
-	warnings_of_devices(&judgement);
-	warnings_of_policy(&judgement);
-	warnings_of_nft(&judgement);
+	if (around)
+		warnings_of_surroundings(document, observed, around, plan);
 }

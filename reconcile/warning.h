@@ -13,12 +13,11 @@ void warnings_of_document(const struct document *document, struct plan *plan);
 void warnings_of_emptying(const struct document *document, const struct state *observed,
 			  struct plan *plan);
 
-/* Those that an observation of our own objects and interfaces shows. */
+/*
+ * Those that an observation of our own objects and interfaces shows, and those
+ * that a look around does; around is NULL when there was none.
+ */
 void warnings_of_state(const struct document *document, const struct state *observed,
-		       struct plan *plan);
-
-/* Those that only a look around shows. They come after those of the state. */
-void warnings_of_surroundings(const struct document *document, const struct state *observed,
-			      const struct surroundings *around, struct plan *plan);
+		       const struct surroundings *around, struct plan *plan);
 
 #endif

@@ -165,6 +165,22 @@ static bool refuses_marked(const struct judgement *judgement, const struct devic
 	       sysctl_max(judgement, device, SYSCTL_RP_FILTER) == 1;
 }
 
+/* An earlier rule may lead the reverse look-up to the clients all the same. */
+static bool has_way_back(const struct judgement *judgement)
+{
+	const struct surroundings *around = judgement->around;
+
+	for (size_t i = 0; i < around->rule_count; i++) {
+		const struct policy_rule *rule = &around->rules[i];
+
+		for (size_t j = 0; j < judgement->document->gateway_count; j++)
+			if (rule->family == FAMILY_IPV4 && rule->table != TABLE_LOCAL &&
+			    rule->priority < judgement->document->gateways[j].priority)
+				return true;
+	}
+	return !around->has_rules;
+}
+
 static void warn_src_valid_mark(const struct judgement *judgement, const struct device *device)
 {
 	const struct sysctls *all = &judgement->around->all, *own = &device->sysctls;
@@ -181,7 +197,9 @@ static void warn_src_valid_mark(const struct judgement *judgement, const struct 
 	     "strict (rp_filter: all=%d, %s=%d); it drops them once they bear the gateway's mark",
 	     redirects, device->name, all->value[SYSCTL_SRC_VALID_MARK], device->name,
 	     own->value[SYSCTL_SRC_VALID_MARK], all->value[SYSCTL_RP_FILTER], device->name,
-	     own->value[SYSCTL_RP_FILTER]);
+	     own->value[SYSCTL_RP_FILTER])
+		->fatal =
+		!has_way_back(judgement) && strands(judgement, device, takes_ipv4, refuses_marked);
 }
 
 /* What a packet comes in by is then the master; the members of a VRF keep their names. */

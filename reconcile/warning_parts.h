@@ -36,4 +36,19 @@ void warnings_of_nft(const struct judgement *judgement);
 /* warning_policy.c: policy rules that come before ours, or go by our bits. */
 void warnings_of_policy(const struct judgement *judgement);
 
+/* warning_mark.c: programs that are known to use marks. */
+void warnings_of_marks(const struct judgement *judgement);
+
+/* warning_way.c: routes to servers, and IPsec. */
+void warnings_of_ways(const struct judgement *judgement);
+
+/*
+ * Whether some redirect's servers, as far as asked, are routed by another
+ * interface than the gateway's: to a strict interface its answers are strange.
+ */
+bool answers_are_strange(const struct surroundings *around, const struct gateway *gateway);
+
+/* warning_host.c: connections that began before, and programs that remove what is ours. */
+void warnings_of_host(const struct judgement *judgement);
+
 #endif

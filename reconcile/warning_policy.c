@@ -140,14 +140,9 @@ static void warn_tested(const struct judgement *judgement, const struct policy_r
 void warnings_of_policy(const struct judgement *judgement)
 {
 	const struct document *document = judgement->document;
-	struct arena *arena = &judgement->plan->arena;
-	struct selection *selections =
-		arena_alloc(arena, (document->redirect_count + 1) * sizeof(*selections));
-	size_t count = 0;
+	const struct selection *selections;
+	size_t count = selections_build(&judgement->plan->arena, document, &selections);
 
-	for (size_t i = 0; i < document->redirect_count; i++)
-		if (document->redirects[i].enabled)
-			selection_build(arena, &document->redirects[i], i, &selections[count++]);
 	for (size_t i = 0; i < judgement->around->rule_count; i++)
 		for (size_t j = 0; j < document->gateway_count; j++) {
 			const struct policy_rule *rule = &judgement->around->rules[i];

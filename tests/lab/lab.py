@@ -112,6 +112,7 @@ def reset_private_files():
     for directory in ("/etc/iproute2", "/etc/detour", "/etc/netns", "/run/detour"):
         shutil.rmtree(directory, ignore_errors=True)
     shutil.rmtree("/var/lib/detour", ignore_errors=True)
+    pathlib.Path("/etc/nftables.conf").unlink(missing_ok=True)  # Debian's flushes the ruleset
     shutil.copytree("/run/iproute2.pristine", "/etc/iproute2")
     os.makedirs("/etc/iproute2/rt_tables.d", exist_ok=True)
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Each warning: what provokes it on a real router, what comes close and does not, who carries it."""
 
+import pathlib
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -14,12 +16,22 @@ PROVOKED, CLOSE = [], []
 
 def warns(code, *words, fatal=False, wanted=None):
     """What the function does to a router is warned of, in these words among others."""
-    return lambda provoke: PROVOKED.append((provoke, code, words, fatal, wanted or document()))
+
+    def note(provoke):
+        PROVOKED.append((provoke, code, words, fatal, wanted or document()))
+        return provoke
+
+    return note
 
 
 def silent(code, wanted=None):
     """What the function does to a router only looks like what the code stands for."""
-    return lambda provoke: CLOSE.append((provoke, code, wanted or document()))
+
+    def note(provoke):
+        CLOSE.append((provoke, code, wanted or document()))
+        return provoke
+
+    return note
 
 
 def of_code(result, code):
@@ -137,10 +149,16 @@ def the_bridge_itself_is_named(lab):
     lab.ip("router", "link add br0 type bridge", "link set eth0 master br0", "link set br0 up")
 
 
-@warns("src-valid-mark", "rdp", "eth0", "all=1", "eth0=1")
+@warns("src-valid-mark", "rdp", "eth0", "all=1", "eth0=1", fatal=True)
 def a_strict_client_interface_looks_at_marks(lab):
     lab.sysctl("router", "net/ipv4/conf/all/src_valid_mark", 1)
     lab.sysctl("router", "net/ipv4/conf/eth0/rp_filter", 1)
+
+
+@warns("src-valid-mark", "rdp", "eth0")
+def an_earlier_rule_may_show_the_way_back(lab):
+    a_strict_client_interface_looks_at_marks(lab)
+    lab.ip("router", "rule add to 10.0.0.0/24 lookup main priority 50")
 
 
 @silent("src-valid-mark")
@@ -155,17 +173,26 @@ def a_strict_client_interface_ignores_marks(lab):
     lab.sysctl("router", "net/ipv4/conf/all/rp_filter", 1)
 
 
-@warns("rp-filter-strict", "eth2", "all=1", "eth2=0", wanted=document(gateway(rp_filter="keep")))
+KEEP = document(gateway(rp_filter="keep"))
+
+
+@warns("rp-filter-strict", "eth2", "all=1", "eth2=0", fatal=True, wanted=KEEP)
 def all_makes_the_gateways_interface_strict(lab):
     lab.sysctl("router", "net/ipv4/conf/all/rp_filter", 1)
 
 
-@warns("rp-filter-strict", "eth2", "all=0", "eth2=1", wanted=document(gateway(rp_filter="keep")))
+@warns("rp-filter-strict", "eth2", "all=0", "eth2=1", fatal=True, wanted=KEEP)
 def the_gateways_interface_is_strict_itself(lab):
     lab.sysctl("router", "net/ipv4/conf/eth2/rp_filter", 1)
 
 
-@silent("rp-filter-strict", wanted=document(gateway(rp_filter="keep")))
+@warns("rp-filter-strict", "eth2", wanted=KEEP)
+def a_strict_interface_leads_to_the_servers_too(lab):
+    lab.sysctl("router", "net/ipv4/conf/eth2/rp_filter", 1)
+    lab.ip("router", "route add 10.1.0.128/25 via 10.2.0.10")
+
+
+@silent("rp-filter-strict", wanted=KEEP)
 def all_makes_a_strict_interface_loose(lab):
     lab.sysctl("router", "net/ipv4/conf/all/rp_filter", 2)
     lab.sysctl("router", "net/ipv4/conf/eth2/rp_filter", 1)
@@ -520,6 +547,195 @@ def what_is_for_the_router_itself_is_dropped(lab):
     iptables(lab, "filter -P INPUT DROP", "filter -P FORWARD ACCEPT")
 
 
+# Programs that use marks
+
+
+def mark(value):
+    return document(gateway(mark=value))
+
+
+@warns("mark-user", "kube-proxy", "chain KUBE-MARK-MASQ in table ip nat", "0xc000",
+       wanted=mark("0x4000/0xf000"))  # fmt: skip
+def kube_proxy_is_here(lab):
+    iptables(lab, "nat -N KUBE-MARK-MASQ")
+
+
+@warns("mark-user", "Calico", "interface cali12", wanted=mark("0x100000/0xf00000"))
+def calico_is_here(lab):
+    lab.ip("router", "link add cali12 type veth peer name peer12")
+
+
+@warns("mark-user", "Cilium", "chain CILIUM_FORWARD", wanted=mark("0x200/0xf00"))
+def cilium_is_here(lab):
+    iptables(lab, "filter -N CILIUM_FORWARD")
+
+
+@warns("mark-user", "Tailscale", "ipv4 rule 5210", wanted=mark("0x10000/0xf0000"))
+def tailscale_is_here(lab):
+    lab.ip("router", "rule add fwmark 0x80000/0xff0000 lookup main priority 5210")
+
+
+@warns("mark-user", "mwan3", "chain mwan3_hook", wanted=mark("0x100/0xf00"))
+def mwan3_is_here(lab):
+    iptables(lab, "mangle -N mwan3_hook")
+
+
+@warns("mark-user", "pbr", "chain pbr_prerouting", wanted=mark("0x10000/0xff0000"))
+def pbr_is_here(lab):
+    chain(lab, "inet fw4", "pbr_prerouting", "return")
+
+
+@warns("mark-user", "wg-quick", "ipv4 rule 32765")
+def wg_quick_is_here(lab):
+    lab.ip("router", "rule add not fwmark 51820 lookup 51820 priority 32765")
+
+
+@silent("mark-user")
+def those_who_are_here_use_other_bits(lab):
+    iptables(lab, "nat -N KUBE-MARK-MASQ", "mangle -N mwan3_hook", "filter -N ts-forward")
+
+
+@silent("mark-user", wanted=mark("0x4000/0xf000"))
+def nobody_who_uses_marks_is_here(lab):
+    iptables(lab, "nat -N MY-KUBE-CHAIN")
+
+
+@warns("iptables-legacy", "iptables-legacy mangle PREROUTING rule 1", "MARK")
+def legacy_rules_write_marks(lab):
+    iptables(lab, "mangle -A PREROUTING -j MARK --set-mark 1", program="iptables-legacy")
+
+
+@silent("iptables-legacy")
+def legacy_rules_write_no_marks(lab):
+    iptables(lab, "filter -A FORWARD -p tcp --dport 25 -j DROP", program="iptables-legacy")
+
+
+# Ways beside the gateway
+
+
+SPOOFING = document(gateway(spoofs_clients=True))
+
+
+@warns("servers-by-gateway-interface", "rdp", "10.1.0.254", "eth2", "scb", wanted=SPOOFING)
+def servers_are_behind_the_gateways_interface(lab):
+    lab.ip("router", "route add 10.1.0.128/25 via 10.2.0.10")
+
+
+@silent("servers-by-gateway-interface")
+def a_gateway_with_its_own_address_has_the_servers_behind_it(lab):
+    servers_are_behind_the_gateways_interface(lab)
+
+
+@silent("servers-by-gateway-interface", wanted=SPOOFING)
+def only_others_are_behind_the_gateways_interface(lab):
+    lab.ip("router", "route add 10.9.0.0/24 via 10.2.0.10")
+
+
+@warns("icmp-redirects", "rdp", "eth2", "all=1", "eth2=0", wanted=SPOOFING)
+def clients_are_told_of_a_shorter_way(lab):
+    servers_are_behind_the_gateways_interface(lab)
+    lab.sysctl("router", "net/ipv4/conf/all/send_redirects", 1)
+
+
+@silent("icmp-redirects", wanted=SPOOFING)
+def nobody_is_told_of_a_shorter_way(lab):
+    servers_are_behind_the_gateways_interface(lab)
+
+
+@silent("icmp-redirects", wanted=SPOOFING)
+def there_is_no_shorter_way(lab):
+    lab.sysctl("router", "net/ipv4/conf/all/send_redirects", 1)
+
+
+def xfrm(lab, selector, *more):
+    words = f"ip xfrm policy add {selector} dir out".split()
+    lab.tool("router", [*words, *more])
+
+
+TUNNEL = "tmpl src 10.1.0.1 dst 10.1.0.9 proto esp mode tunnel".split()
+
+
+@warns("xfrm-policy", "rdp", "src 10.0.0.0/24 dst 10.1.0.0/24 dir out takes")
+def ipsec_takes_clients_to_servers(lab):
+    xfrm(lab, "src 10.0.0.0/24 dst 10.1.0.0/24", *TUNNEL)
+
+
+@warns("xfrm-policy", "rdp", "dst 2001:db8:1::/64 dir out refuses")
+def ipsec_refuses_clients_to_servers(lab):
+    xfrm(lab, "src ::/0 dst 2001:db8:1::/64 proto tcp dport 3389", "action", "block")
+
+
+@silent("xfrm-policy")
+def ipsec_is_for_others(lab):
+    xfrm(lab, "src 10.0.0.0/24 dst 10.9.0.0/24", *TUNNEL)
+    xfrm(lab, "src 10.0.0.0/24 dst 10.1.0.0/24 proto udp", *TUNNEL)
+    xfrm(lab, "src 10.0.0.0/24 dst 10.1.0.0/24 proto tcp dport 22", *TUNNEL)
+    xfrm(lab, "src 10.0.0.0/24 dst 10.1.0.0/25")
+    xfrm(lab, "src 10.0.0.0/24 dst 10.1.0.0/26", "mark", "0x20", "mask", "0xf0", *TUNNEL)
+
+
+# Connections that began before
+
+
+def connect_before(lab):
+    lab.nft("router", "table inet tracker {\nchain c {\n"
+            "type filter hook forward priority 10;\nct state new accept\n}\n}\n")  # fmt: skip
+    assert lab.open("client", "10.1.0.5", 3389).answer == "server"
+    assert lab.open("client", "2001:db8:1::5", 3389).answer == "server"
+
+
+@warns("sessions-unaudited", "rdp", "2 connections")
+def connections_began_before(lab):
+    connect_before(lab)
+
+
+@warns("sessions-unaudited", "rdp", "2 connections",
+       wanted=document(redirects=redirect(existing_connections="tracked")))  # fmt: skip
+def tracked_connections_began_before(lab):
+    connect_before(lab)
+
+
+@silent("sessions-unaudited")
+def only_others_have_begun(lab):
+    lab.plug_in_client2("vlan20")
+    connect_before(lab)
+    for connection in lab.connections:
+        connection.close()
+    lab.settle()
+    assert lab.open("client", "10.1.0.5", 22).answer == "server"
+    assert lab.open("client2", "10.1.0.5", 3389).answer == "server"
+
+
+@warns("sessions-cut", "rdp", "2 connections",
+       wanted=document(redirects=redirect(existing_connections="redirect")))  # fmt: skip
+def connections_will_be_redirected(lab):
+    connect_before(lab)
+
+
+@silent("sessions-cut")
+def connections_are_kept(lab):
+    connect_before(lab)
+
+
+# Programs that remove what is ours
+
+
+def write(path, text):
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+@warns("ruleset-flushed", "/etc/nftables.conf:3")
+def nftables_flushes_at_start(lab):
+    write("/etc/nftables.conf", "#!/usr/sbin/nft -f\n\nflush  ruleset\n")
+
+
+@silent("ruleset-flushed")
+def nftables_flushes_a_table_of_its_own(lab):
+    write("/etc/nftables.conf", "# flush ruleset\nflush table inet filter\n")
+
+
 # The tests
 
 
@@ -627,6 +843,55 @@ def test_a_hostile_name_obeys_the_reports_rules(lab):
     assert "\\x1b[31m\u00e9" in warning["message"]
 
 
+# Network managers, which work where process 1 is
+
+
+AS_FIRST = ["unshare", "--pid", "--fork", "--mount-proc"]
+
+
+@pytest.fixture
+def managers():
+    """Their files live in the lab's own /run and /etc."""
+    made = ["/run/systemd", "/run/NetworkManager", "/etc/systemd/networkd.conf.d"]
+    yield lambda path, text: write(path, text)
+    for path in made:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def removers(lab, wrapper=AS_FIRST):
+    return of_code(lab.detour("plan", document(), wrapper=wrapper), "manager-removes")
+
+
+def test_networkd_that_removes_foreign_rules_is_warned_of(lab, managers):
+    managers("/run/systemd/netif/links/3", "# comment\nADMIN_STATE=configured\n")
+    (warning,) = removers(lab)
+    assert "systemd-networkd" in warning["message"] and not warning["fatal"]
+    assert "policy rules and routes" in warning["message"]
+    managers("/etc/systemd/networkd.conf.d/a.conf", "[Network]\nManageForeignRoutes = no\n")
+    assert "routes" not in removers(lab)[0]["message"]
+    managers("/etc/systemd/networkd.conf.d/b.conf", "ManageForeignRoutingPolicyRules=false\n")
+    assert removers(lab) == []
+
+
+def test_networkd_that_manages_nothing_or_elsewhere_is_not(lab, managers):
+    managers("/run/systemd/netif/links/3", "ADMIN_STATE=unmanaged\n")
+    assert removers(lab) == []
+    managers("/run/systemd/netif/links/4", "ADMIN_STATE=configured\n")
+    assert removers(lab)
+    elsewhere = [*AS_FIRST, "sh", "-c", 'unshare --net "$@"; exit $?', "sh"]
+    assert removers(lab, wrapper=elsewhere) == []
+
+
+def test_networkmanager_that_manages_the_gateways_interface_is_warned_of(lab, managers):
+    index = lambda name: lab.tool("router", f"ip -o link show {name}").split(":")[0]
+    managers(f"/run/NetworkManager/devices/{index('eth1')}", "[device]\nmanaged=true\n")
+    managers(f"/run/NetworkManager/devices/{index('eth2')}", "[device]\nmanaged=false\n")
+    assert removers(lab) == []
+    managers(f"/run/NetworkManager/devices/{index('eth2')}", "[device]\nmanaged=true\n")
+    (warning,) = removers(lab)
+    assert "NetworkManager manages eth2" in warning["message"]
+
+
 # The manual
 
 
@@ -650,6 +915,7 @@ def test_the_manual_says_which_are_fatal():
 def test_every_code_has_its_tests():
     elsewhere = {"guard-gone", "interrupted-apply", "not-remembered", "overdue"}  # change window
     elsewhere |= {"imported-bypass", "imported-priority", "nothing-imported"}  # import
+    elsewhere |= {"manager-removes"}  # above
     elsewhere |= {"flowtable"}  # tests/unit/test_warning.c: not every kernel has them
     manual = (REPO / "docs/man/detour.8").read_text()
     section = manual.split(".Ss Warnings\n")[1].split(".Sh ")[0]
