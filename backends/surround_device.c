@@ -70,14 +70,16 @@ static void devices_begin(void *context)
 static const char *member_kind(struct arena *arena, const struct nlattr *info)
 {
 	const struct nlattr *attribute;
+	const char *kind = "";
 
-	if (info)
-		mnl_attr_for_each_nested(attribute, info)
-		{
-			if (mnl_attr_get_type(attribute) == IFLA_INFO_SLAVE_KIND)
-				return arena_strdup(arena, mnl_attr_get_str(attribute));
-		}
-	return "";
+	if (!info)
+		return kind;
+	mnl_attr_for_each_nested(attribute, info)
+	{
+		if (mnl_attr_get_type(attribute) == IFLA_INFO_SLAVE_KIND)
+			kind = mnl_attr_get_str(attribute);
+	}
+	return arena_strdup(arena, kind);
 }
 
 static int device_take(const struct nlmsghdr *message, void *context)

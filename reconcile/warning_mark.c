@@ -10,18 +10,16 @@
 
 /* What begins the names; NULL: nothing of that sort. A rule is told by its mask and priority. */
 static const struct user {
-	const char *name;
-	uint32_t bits;
-	const char *chain, *table, *interface;
-	uint32_t rule_mask, rule_from, rule_to;
+	const char *name, *chain, *table, *interface;
+	uint32_t bits, rule_mask, rule_from, rule_to;
 } users[] = {
-	{ "kube-proxy", 0xc000, "KUBE-", "ip kube-proxy", NULL, 0, 0, 0 },
-	{ "Calico", 0xffff0000, "cali-", NULL, "cali", 0, 0, 0 },
-	{ "Cilium", 0xffff0f00, "CILIUM_", NULL, "cilium_", 0, 0, 0 },
-	{ "Tailscale", 0x00ff0000, "ts-", NULL, "tailscale", 0xff0000, 5200, 5299 },
-	{ "mwan3", 0x3f00, "mwan3_", NULL, NULL, 0x3f00, 1000, 3999 },
-	{ "pbr", 0x00ff0000, "pbr_", NULL, NULL, 0xff0000, 29000, 31000 },
-	{ "wg-quick", 0xffffffff, NULL, "ip wg-quick-", NULL, 0xffffffff, 0, UINT32_MAX },
+	{ "kube-proxy", "KUBE-", "ip kube-proxy", NULL, 0xc000, 0, 0, 0 },
+	{ "Calico", "cali-", NULL, "cali", 0xffff0000, 0, 0, 0 },
+	{ "Cilium", "CILIUM_", NULL, "cilium_", 0xffff0f00, 0, 0, 0 },
+	{ "Tailscale", "ts-", NULL, "tailscale", 0x00ff0000, 0xff0000, 5200, 5299 },
+	{ "mwan3", "mwan3_", NULL, NULL, 0x3f00, 0x3f00, 1000, 3999 },
+	{ "pbr", "pbr_", NULL, NULL, 0x00ff0000, 0xff0000, 29000, 31000 },
+	{ "wg-quick", NULL, "ip wg-quick-", NULL, 0xffffffff, 0xffffffff, 0, UINT32_MAX },
 };
 
 enum { WG_QUICK_MARK = 51820 };
