@@ -69,6 +69,8 @@ static int table_take(const struct nlmsghdr *message, void *context)
 	reading->table.foreign_flags = nftnl_table_nlmsg_parse(message, in) < 0 ||
 				       nftnl_table_get_u32(in, NFTNL_TABLE_FLAGS) != 0;
 	reading->table.is_owned = nftnl_table_get_u32(in, NFTNL_TABLE_FLAGS) & NFT_TABLE_F_OWNER;
+	reading->table.is_dormant =
+		nftnl_table_get_u32(in, NFTNL_TABLE_FLAGS) & NFT_TABLE_F_DORMANT;
 	nftnl_table_free(in);
 	return 0;
 }

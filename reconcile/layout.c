@@ -39,7 +39,6 @@ static const char *const servers_map[FAMILY_COUNT] = { "servers4", "servers6" };
 static const enum field saddr[FAMILY_COUNT] = { FIELD_IP_SADDR, FIELD_IP6_SADDR };
 static const enum field daddr[FAMILY_COUNT] = { FIELD_IP_DADDR, FIELD_IP6_DADDR };
 static const enum key_type address_key[FAMILY_COUNT] = { KEY_IPV4, KEY_IPV6 };
-static const uint8_t nfproto[FAMILY_COUNT] = { 2, 10 }; /* linux/netfilter.h: NFPROTO_IPV4, _IPV6 */
 
 static void set_fill(struct arena *arena, struct nft_set *set, const struct spans *spans)
 {
@@ -100,7 +99,7 @@ static void select_rule(struct layout *layout, const struct redirect *redirect, 
 				       &redirect->clients.networks[family]);
 	stmt_lookup(layout->arena, rule, FIELD_IIFNAME, interfaces, false);
 	stmt_lookup(layout->arena, rule, FIELD_SERVICE, services, false);
-	stmt_match_byte(layout->arena, rule, FIELD_NFPROTO, 0, nfproto[family], false);
+	stmt_match_byte(layout->arena, rule, FIELD_NFPROTO, 0, family_nfproto(family), false);
 	if (clients)
 		stmt_lookup(layout->arena, rule, saddr[family], clients, false);
 	except = optional_set(layout, "clients-except", family, redirect->name,
@@ -273,7 +272,8 @@ static void select_chain(struct layout *layout)
 			continue;
 		rule = rule_build(layout->arena, chain_named(layout->table, "select", ""),
 				  ROLE_DISPATCH, "%s", family_name(family));
-		stmt_match_byte(layout->arena, rule, FIELD_NFPROTO, 0, nfproto[family], false);
+		stmt_match_byte(layout->arena, rule, FIELD_NFPROTO, 0, family_nfproto(family),
+				false);
 		stmt_vmap(layout->arena, rule, daddr[family], servers_map[family]);
 	}
 }

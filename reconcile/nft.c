@@ -92,6 +92,16 @@ size_t field_bytes(enum field field)
 	return fields[field].bytes;
 }
 
+bool field_is_number(enum field field)
+{
+	return fields[field].bytes == sizeof(uint32_t) && fields[field].style != STYLE_IP;
+}
+
+uint8_t family_nfproto(enum family family)
+{
+	return family == FAMILY_IPV4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
+}
+
 size_t key_bytes(enum key_type key)
 {
 	static const size_t bytes[] = {
@@ -205,11 +215,6 @@ void nft_table_sort(struct nft_table *table)
 	for (size_t i = 0; i < table->set_count; i++)
 		sort(table->sets[i].elements, table->sets[i].element_count, sizeof(struct element),
 		     element_compare);
-}
-
-static bool field_is_number(enum field field)
-{
-	return fields[field].bytes == sizeof(uint32_t) && fields[field].style != STYLE_IP;
 }
 
 /* No mask says the same as a mask of all bits. */

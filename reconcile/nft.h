@@ -43,6 +43,12 @@ enum field {
 /* How many bytes of stmt.value or of a set's key the field takes. */
 size_t field_bytes(enum field field);
 
+/* Whether it is a number of 32 bits in host order: stmt.number, not stmt.bytes. */
+bool field_is_number(enum field field);
+
+/* What FIELD_NFPROTO is for packets of the family. */
+uint8_t family_nfproto(enum family family);
+
 /* linux/netfilter/nf_conntrack_common.h: bits of ct status, and of ct state as nft loads it. */
 enum {
 	CT_STATUS_CONFIRMED = 0x08,
@@ -150,6 +156,7 @@ struct nft_set {
 struct nft_table {
 	bool exists;
 	bool foreign_flags;       /* dormant, or whatever else ours has not */
+	bool is_dormant;          /* its hooks see no packet: NFT_TABLE_F_DORMANT */
 	bool is_owned;            /* by another program, while it runs: NFT_TABLE_F_OWNER */
 	uint32_t generation;      /* of the whole ruleset when this was read; 0: not read */
 	struct nft_chain *chains; /* sorted by name */

@@ -11,8 +11,8 @@
 
 #include "reconcile/expand.h"
 #include "reconcile/reconcile.h"
+#include "reconcile/walk.h"
 #include "tests/unit/fixture.h"
-#include "tests/unit/packet.h"
 
 enum { ROUNDS = 300, PACKETS = 300 };
 
@@ -343,9 +343,19 @@ static bool is_left_alone(const struct redirect *redirect, const struct packet *
 	return false;
 }
 
+/* What becomes of a packet; compared byte by byte. */
+struct trial {
+	struct packet packet;
+	bool dropped;
+	char counted_by[NAME_SIZE]; /* the redirect that counted it; "" for none */
+	unsigned counted_times;
+};
+
 /* The first redirect that takes the packet marks it. */
-static void expect_redirect(const struct document *document, struct packet *packet)
+static void expect_redirect(const struct document *document, struct trial *trial)
 {
+	struct packet *packet = &trial->packet;
+
 	for (size_t i = 0; i < document->redirect_count; i++) {
 		const struct redirect *redirect = &document->redirects[i];
 		const struct mark *mark;
@@ -353,7 +363,7 @@ static void expect_redirect(const struct document *document, struct packet *pack
 		if (!is_selected(redirect, packet))
 			continue;
 		if (!packet->tracked && !comes_spoofed(redirect, packet)) {
-			packet->dropped = true;
+			trial->dropped = true;
 			return;
 		}
 		if (!packet->tracked || is_left_alone(redirect, packet))
@@ -361,8 +371,8 @@ static void expect_redirect(const struct document *document, struct packet *pack
 		mark = &redirect->gateway->mark;
 		packet->connection_mark = (packet->connection_mark & ~mark->mask) | mark->value;
 		if (!comes_spoofed(redirect, packet)) {
-			strcpy(packet->counted_by, redirect->name);
-			packet->counted_times = 1;
+			strcpy(trial->counted_by, redirect->name);
+			trial->counted_times = 1;
 		}
 		return;
 	}
@@ -378,8 +388,9 @@ static void expect_conversion(const struct document *document, struct packet *pa
 	}
 }
 
-static void expect_prerouting(const struct document *document, struct packet *packet)
+static void expect_prerouting(const struct document *document, struct trial *trial)
 {
+	struct packet *packet = &trial->packet;
 	uint32_t masks = 0;
 
 	for (size_t i = 0; i < document->gateway_count; i++)
@@ -391,14 +402,16 @@ static void expect_prerouting(const struct document *document, struct packet *pa
 	if (packet->state == CT_STATE_NEW && !(packet->status & CT_STATUS_CONFIRMED))
 		packet->connection_mark &= ~masks;
 	if (!packet->tracked || !(packet->connection_mark & masks))
-		expect_redirect(document, packet);
-	if (!packet->dropped && !comes_from_gateway(document, packet))
+		expect_redirect(document, trial);
+	if (!trial->dropped && !comes_from_gateway(document, packet))
 		expect_conversion(document, packet);
 }
 
 /* The guard: neither from nor to the gateway, and yet marked for it. */
-static void expect_forward(const struct document *document, struct packet *packet)
+static void expect_forward(const struct document *document, struct trial *trial)
 {
+	const struct packet *packet = &trial->packet;
+
 	for (size_t i = 0; i < document->gateway_count; i++) {
 		const struct gateway *gateway = &document->gateways[i];
 
@@ -406,18 +419,39 @@ static void expect_forward(const struct document *document, struct packet *packe
 		    (packet->connection_mark & gateway->mark.mask) == gateway->mark.value &&
 		    strcmp(packet->iif, gateway->interface) != 0 &&
 		    strcmp(packet->oif, gateway->interface) != 0)
-			packet->dropped = true;
+			trial->dropped = true;
 	}
 }
 
 /* --- the test ------------------------------------------------------------ */
 
-static void packet_print(const char *which, const struct packet *packet)
+/* Takes it through the rules; what they cannot be asked fails the test. */
+static void trial_run(const struct nft_table *table, enum hook hook, struct trial *trial)
+{
+	struct arena arena = { 0 };
+	struct walk walk;
+
+	walk_hook(&arena, table, hook, &trial->packet, &walk);
+	if (walk.unknown)
+		fail_msg("%s", walk.unknown);
+	trial->dropped = walk.dropped;
+	for (size_t i = 0; i < walk.step_count; i++) {
+		const struct walk_step *step = &walk.steps[i];
+
+		if (step->rule->role != ROLE_MARK || !step->held)
+			continue;
+		trial->counted_times++;
+		assert_int_equal(sscanf(step->rule->comment, "mark %31s", trial->counted_by), 1);
+	}
+	arena_free(&arena);
+}
+
+static void trial_print(const char *which, const struct trial *trial)
 {
 	print_error("%s: mark 0x%" PRIx32 " connection 0x%" PRIx32
 		    " counted by \"%s\" %u times%s\n",
-		    which, packet->mark, packet->connection_mark, packet->counted_by,
-		    packet->counted_times, packet->dropped ? ", dropped" : "");
+		    which, trial->packet.mark, trial->packet.connection_mark, trial->counted_by,
+		    trial->counted_times, trial->dropped ? ", dropped" : "");
 }
 
 static void packet_describe(const struct packet *packet)
@@ -445,25 +479,26 @@ static struct {
 static void check_packet(const struct document *document, const struct nft_table *table,
 			 const struct packet *packet, const char *text)
 {
-	struct packet wanted = *packet, seen = *packet;
+	struct trial wanted = { .packet = *packet }, seen = wanted;
 
 	expect_prerouting(document, &wanted);
-	packet_run(table, "prerouting", &seen);
+	trial_run(table, HOOK_PREROUTING, &seen);
 	met.taken += wanted.counted_times;
 	met.refused += wanted.dropped;
-	met.answered += !wanted.counted_times && wanted.connection_mark & ~packet->connection_mark;
+	met.answered +=
+		!wanted.counted_times && wanted.packet.connection_mark & ~packet->connection_mark;
 	if (!wanted.dropped) {
 		expect_forward(document, &wanted);
 		met.guarded += wanted.dropped;
 	}
 	if (!seen.dropped)
-		packet_run(table, "forward", &seen);
+		trial_run(table, HOOK_FORWARD, &seen);
 	if (!memcmp(&wanted, &seen, sizeof(wanted)))
 		return;
 	fprintf(stderr, "%s\n", text);
 	packet_describe(packet);
-	packet_print("wanted", &wanted);
-	packet_print("seen  ", &seen);
+	trial_print("wanted", &wanted);
+	trial_print("seen  ", &seen);
 	fail();
 }
 
