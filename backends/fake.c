@@ -342,7 +342,7 @@ void fake_link_add(struct fake *fake, const char *name, const char *network, ...
 	va_list args;
 
 	*ARENA_PUSH(&state->arena, state->links, state->link_count, state->link_room) =
-		(struct link){ kept, (uint32_t)state->link_count + 1, true };
+		(struct link){ kept, (uint32_t)state->link_count + 1, true, true };
 	filter_add(fake, kept, state_rp_filter(state, "default")->value);
 	va_start(args, network);
 	for (; network; network = va_arg(args, const char *)) {

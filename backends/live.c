@@ -132,12 +132,26 @@ int live_read_foreign(struct kernel *kernel, struct foreign *out, struct error *
 	return foreign_read(live->route, live->netfilter, out, error);
 }
 
+static int live_read_policy(struct kernel *kernel, enum family family, struct arena *arena,
+			    struct policy *out, struct error *error)
+{
+	return rtnl_read_policy(live_of(kernel)->route, family, arena, out, error);
+}
+
+static int live_read_course(struct kernel *kernel, const struct flow *flow, struct arena *arena,
+			    struct course *out, struct error *error)
+{
+	return rtnl_read_course(live_of(kernel)->route, flow, arena, out, error);
+}
+
 static const struct kernel_ops live_ops = {
 	.observe = live_observe,
 	.look_around = live_look_around,
 	.write = live_write,
 	.commit = live_commit,
 	.forget = live_forget,
+	.read_policy = live_read_policy,
+	.read_course = live_read_course,
 };
 
 static int permission_check(struct error *error)

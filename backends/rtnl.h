@@ -17,6 +17,7 @@
 #include "reconcile/error.h"
 #include "reconcile/kernel.h"
 #include "reconcile/plan.h"
+#include "reconcile/policy.h"
 #include "reconcile/state.h"
 
 /* Routing table ids: sorted and unique after tables_sort(). */
@@ -84,9 +85,26 @@ int rtnl_read_rules(struct netlink *nl, const struct document *document, struct 
 		    struct error *error);
 int rtnl_write_rule(struct netlink *nl, const struct step *step, struct error *error);
 
+/* A settled dump of all rules of a family; of a family that the kernel lacks there are none. */
+int rtnl_dump_rules(struct netlink *nl, enum family family, const struct netlink_reader *reader,
+		    const uint64_t *digest, struct error *error);
+
+/* rtnl_policy.c: every rule of a family, in the kernel's order. The arena owns them. */
+int rtnl_read_policy(struct netlink *nl, enum family family, struct arena *arena,
+		     struct policy *out, struct error *error);
+
+/*
+ * rtnl_course.c: where the kernel itself would send such a packet. It is asked,
+ * nothing is sent. An interface or a family that is not there is an answer, too.
+ */
+int rtnl_read_course(struct netlink *nl, const struct flow *flow, struct arena *arena,
+		     struct course *out, struct error *error);
+
 /* rtnl_link.c: the interfaces that the document names in full; missing ones are left out. */
 int rtnl_read_links(struct netlink *nl, const struct document *document, struct state *out,
 		    struct error *error);
+/* Fills the link of that name. 0 or a negative errno, -ENODEV when there is none. */
+int rtnl_get_link(struct netlink *nl, struct link *link);
 /* For each gateway's addresses, after rtnl_read_links(). */
 int rtnl_read_next_hops(struct netlink *nl, const struct document *document, struct state *out,
 			struct error *error);

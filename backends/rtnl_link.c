@@ -29,11 +29,11 @@ static int link_take(const struct nlmsghdr *message, void *context)
 		return -ENODEV;
 	link->index = (uint32_t)header->ifi_index;
 	link->up = header->ifi_flags & IFF_UP;
+	link->has_carrier = header->ifi_flags & IFF_RUNNING;
 	return 0;
 }
 
-/* 0 or a negative errno, -ENODEV when there is none. */
-static int link_get(struct netlink *nl, struct link *link)
+int rtnl_get_link(struct netlink *nl, struct link *link)
 {
 	struct netlink_reader reader = { .message = link_take, .context = link };
 	struct nlmsghdr *request = netlink_message(nl, RTM_GETLINK, 0);
@@ -51,7 +51,7 @@ static int link_read(struct netlink *nl, const char *name, struct state *out, st
 
 	if (strchr(name, '*') || state_link(out, name))
 		return 0;
-	code = link_get(nl, &link);
+	code = rtnl_get_link(nl, &link);
 	if (code == -ENODEV)
 		return 0;
 	if (code)

@@ -141,26 +141,23 @@ static int rule_take(const struct nlmsghdr *message, void *context)
 	return 0;
 }
 
-static int rules_read(struct netlink *nl, struct rule_reading *reading, struct error *error)
+int rtnl_dump_rules(struct netlink *nl, enum family family, const struct netlink_reader *reader,
+		    const uint64_t *digest, struct error *error)
 {
-	struct netlink_reader reader = { .begin = rules_begin,
-					 .message = rule_take,
-					 .context = reading };
 	struct nlmsghdr *request = netlink_message(nl, RTM_GETRULE, 0);
 	struct fib_rule_hdr *header = mnl_nlmsg_put_extra_header(request, sizeof(*header));
-	int group = reading->family == FAMILY_IPV4 ? RTNLGRP_IPV4_RULE : RTNLGRP_IPV6_RULE;
+	int group = family == FAMILY_IPV4 ? RTNLGRP_IPV4_RULE : RTNLGRP_IPV6_RULE;
 	char what[64];
 	int code;
 
-	header->family = rtnl_family(reading->family);
-	reading->start = reading->out->rule_count;
+	header->family = rtnl_family(family);
 	code = netlink_watch(nl, group);
 	if (!code)
-		code = rtnl_dump_settled(nl, request, &reader, &reading->digest);
+		code = rtnl_dump_settled(nl, request, reader, digest);
 	netlink_unwatch(nl, group);
 	if (code == 0 || code == -EAFNOSUPPORT)
 		return 0;
-	snprintf(what, sizeof(what), "%s policy rules", family_name(reading->family));
+	snprintf(what, sizeof(what), "%s policy rules", family_name(family));
 	return rtnl_unreadable(nl, code, what, error);
 }
 
@@ -168,11 +165,12 @@ int rtnl_read_rules(struct netlink *nl, const struct document *document, struct 
 		    struct error *error)
 {
 	for (enum family family = 0; family < FAMILY_COUNT; family++) {
-		struct rule_reading reading = { .family = family,
-						.document = document,
-						.out = out };
+		struct rule_reading reading = {
+			.family = family, .document = document, .out = out, .start = out->rule_count
+		};
+		struct netlink_reader reader = { rules_begin, rule_take, &reading };
 
-		if (rules_read(nl, &reading, error))
+		if (rtnl_dump_rules(nl, family, &reader, &reading.digest, error))
 			return -1;
 	}
 	return 0;

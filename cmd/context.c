@@ -204,6 +204,7 @@ void context_apply(struct context *context, const struct scope *scope, bool allo
 void context_reset(struct context *context)
 {
 	apply_result_free(&context->applied);
+	trace_free(&context->trace);
 	comparison_free(&context->comparison);
 	faults_free(&context->faults);
 	journal_free(&context->journal);

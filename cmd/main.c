@@ -22,6 +22,7 @@ static const struct verb {
 		  OPTION_LAST_CONFIRMED | OPTION_STRICT,
 	  true },
 	{ "drift", verb_drift, OPTION_FULL, true },
+	{ "trace", verb_trace, OPTION_CLIENT | OPTION_SERVER | OPTION_SERVICE | OPTION_IN, true },
 	{ "destroy", verb_destroy, FOR_CHANGES, false },
 	{ "confirm", verb_confirm, FOR_CHANGES, false },
 	{ "revert", verb_revert, FOR_CHANGES, false },
@@ -79,6 +80,8 @@ static void print(struct context *context)
 		report_valid(report, options->colour, stdout);
 	else if (report->import)
 		report_import(report, options->colour, stdout, stderr);
+	else if (report->trace)
+		report_trace(report, options->colour, stdout);
 	else if (report->plan)
 		report_text(report, options->colour, stdout);
 	else

@@ -26,10 +26,12 @@ static const struct option longs[] = {
 	{ "again", no_argument, NULL, OPTION_AGAIN },
 	{ "allow-empty", no_argument, NULL, OPTION_ALLOW_EMPTY },
 	{ "check", no_argument, NULL, OPTION_CHECK },
+	{ "client", required_argument, NULL, OPTION_CLIENT },
 	{ "color", required_argument, NULL, KEY_COLOUR },
 	{ "confirm", required_argument, NULL, OPTION_CONFIRM },
 	{ "full", no_argument, NULL, OPTION_FULL },
 	{ "help", no_argument, NULL, KEY_HELP },
+	{ "in", required_argument, NULL, OPTION_IN },
 	{ "json", no_argument, NULL, KEY_JSON },
 	{ "last-confirmed", no_argument, NULL, OPTION_LAST_CONFIRMED },
 	{ "lock-timeout", required_argument, NULL, OPTION_LOCK_TIMEOUT },
@@ -38,6 +40,8 @@ static const struct option longs[] = {
 	{ "quiet", no_argument, NULL, KEY_QUIET },
 	{ "reason", required_argument, NULL, OPTION_REASON },
 	{ "repair", no_argument, NULL, OPTION_REPAIR },
+	{ "server", required_argument, NULL, OPTION_SERVER },
+	{ "service", required_argument, NULL, OPTION_SERVICE },
 	{ "strict", no_argument, NULL, OPTION_STRICT },
 	{ "version", no_argument, NULL, KEY_VERSION },
 	{ 0 },
@@ -132,6 +136,18 @@ static int set_verb_option(struct options *options, enum option_bit option, stru
 		return 0;
 	case OPTION_STRICT:
 		options->strict = true;
+		return 0;
+	case OPTION_CLIENT:
+		options->client = optarg;
+		return 0;
+	case OPTION_SERVER:
+		options->server = optarg;
+		return 0;
+	case OPTION_SERVICE:
+		options->service = optarg;
+		return 0;
+	case OPTION_IN:
+		options->interface = optarg;
 		return 0;
 	}
 	return 0;

@@ -20,6 +20,10 @@ enum option_bit {
 	OPTION_STRICT = 1 << 18,
 	OPTION_REPAIR = 1 << 19,
 	OPTION_LAST_CONFIRMED = 1 << 20,
+	OPTION_CLIENT = 1 << 21,
+	OPTION_SERVER = 1 << 22,
+	OPTION_SERVICE = 1 << 23,
+	OPTION_IN = 1 << 24,
 };
 
 struct options {
@@ -35,6 +39,8 @@ struct options {
 	int lock_timeout;   /* seconds */
 	const char *out;    /* plan --out; NULL: none */
 	const char *reason; /* "" when none is given */
+	/* trace: NULL when not given */
+	const char *client, *server, *service, *interface;
 	unsigned int given; /* a set of enum option_bit */
 };
 

@@ -14,6 +14,7 @@
 #include "reconcile/kernel.h"
 #include "reconcile/reconcile.h"
 #include "reconcile/report.h"
+#include "reconcile/trace.h"
 
 /* What a verb works with, and what its report points to until it is printed. */
 struct context {
@@ -28,6 +29,7 @@ struct context {
 	struct faults faults;
 	struct error error;
 	struct comparison comparison;
+	struct trace trace;
 	struct apply_result applied;
 	int lock; /* negative: not held */
 	const struct scope *scope;
@@ -53,6 +55,7 @@ void verb_destroy(struct context *context);
 void verb_confirm(struct context *context);
 void verb_revert(struct context *context);
 void verb_recover(struct context *context);
+void verb_trace(struct context *context);
 void verb_status(struct context *context);
 void verb_import(struct context *context);
 void verb_watch(struct context *context);

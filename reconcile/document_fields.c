@@ -508,31 +508,45 @@ static uint16_t port_parse(const char *text, const char *end)
 	return port <= UINT16_MAX ? (uint16_t)port : 0;
 }
 
+const char *service_parse(const char *text, struct service *out)
+{
+	const char *slash = strchr(text, '/');
+	const char *dash = slash ? memchr(text, '-', (size_t)(slash - text)) : NULL;
+	const struct word *protocol = slash ? word_find(protocol_words, slash + 1) : NULL;
+	static _Thread_local char sentence[64];
+
+	if (!slash)
+		return "must be a port and a protocol";
+	out->from = port_parse(text, dash ? dash : slash);
+	out->to = dash ? port_parse(dash + 1, slash) : out->from;
+	out->protocol = protocol ? (uint8_t)protocol->value : 0;
+	if (!out->from || !out->to)
+		return "port must be 1-65535";
+	if (!protocol)
+		return "protocol must be tcp, udp or sctp";
+	if (out->from <= out->to)
+		return NULL;
+	snprintf(sentence, sizeof(sentence), "has its ends in reverse; the range is %u-%u/%s",
+		 out->to, out->from, protocol->text);
+	return sentence;
+}
+
 static void decode_service(struct decoder *decoder, const struct value *value, void *out)
 {
 	struct redirect *redirect = out;
 	const char *text = decode_text(decoder, value);
-	const char *slash = text ? strchr(text, '/') : NULL;
-	const char *dash = slash ? memchr(text, '-', (size_t)(slash - text)) : NULL;
-	const struct word *protocol = slash ? word_find(protocol_words, slash + 1) : NULL;
 	struct service service;
+	const char *wrong;
 
 	if (!text)
 		return;
-	if (!slash) {
+	if (!strchr(text, '/')) {
 		value_fault_kind(decoder, value);
 		return;
 	}
-	service.from = port_parse(text, dash ? dash : slash);
-	service.to = dash ? port_parse(dash + 1, slash) : service.from;
-	service.protocol = protocol ? (uint8_t)protocol->value : 0;
-	if (!service.from || !service.to)
-		value_fault(decoder, value, "port must be 1-65535");
-	else if (!protocol)
-		value_fault(decoder, value, "protocol must be tcp, udp or sctp");
-	else if (service.from > service.to)
-		value_fault(decoder, value, "has its ends in reverse; the range is %u-%u/%s",
-			    service.to, service.from, protocol->text);
+	wrong = service_parse(text, &service);
+	if (wrong)
+		value_fault(decoder, value, "%s", wrong);
 	else
 		redirect->services[redirect->service_count++] = service;
 }

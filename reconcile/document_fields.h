@@ -32,6 +32,9 @@ enum { PRIORITY_MAX = 32764 };
 /* Whether a gateway or a redirect may have that name. */
 bool name_is_good(const char *name);
 
+/* Parses "3389/tcp" or "5900-5910/tcp". NULL, or a static sentence that says what is wrong. */
+const char *service_parse(const char *text, struct service *out);
+
 /* NULL, or why it cannot be among clients.interfaces. */
 const char *pattern_wrong(const char *pattern);
 

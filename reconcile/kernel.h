@@ -9,6 +9,7 @@
 
 #include "reconcile/error.h"
 #include "reconcile/plan.h"
+#include "reconcile/policy.h"
 #include "reconcile/state.h"
 #include "reconcile/surroundings.h"
 
@@ -45,6 +46,15 @@ struct kernel_ops {
 	 */
 	int (*commit)(struct kernel *kernel, const struct step *steps, size_t count,
 		      uint32_t generation, struct error *error);
+	/*
+	 * All policy rules of a family, in the kernel's order, and where the
+	 * kernel's own routing would send such a packet. The arena owns what is
+	 * found. 0 or -1.
+	 */
+	int (*read_policy)(struct kernel *kernel, enum family family, struct arena *arena,
+			   struct policy *out, struct error *error);
+	int (*read_course)(struct kernel *kernel, const struct flow *flow, struct arena *arena,
+			   struct course *out, struct error *error);
 	/* Deletes the conntrack entries that bear the mark. 0 or -1. */
 	int (*forget)(struct kernel *kernel, const struct mark *mark, struct error *error);
 };

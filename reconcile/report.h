@@ -13,6 +13,7 @@
 #include "reconcile/error.h"
 #include "reconcile/import.h"
 #include "reconcile/reconcile.h"
+#include "reconcile/trace.h"
 
 /* Everything that one run of a verb found out. Members that do not apply are NULL. */
 struct report {
@@ -33,6 +34,7 @@ struct report {
 	bool shows_status;     /* status: what is not there is said, too */
 	const json_t *last;    /* status: the last change */
 	const struct import *import;
+	const struct trace *trace;
 };
 
 /* All of it as one object. The caller owns it. */
@@ -49,6 +51,9 @@ void report_change(const struct report *report, bool colour, FILE *out);
 
 /* The document that import made, and apart from it what is not in it. */
 void report_import(const struct report *report, bool colour, FILE *document, FILE *findings);
+
+/* What becomes of one connection, stage by stage; then warnings. */
+void report_trace(const struct report *report, bool colour, FILE *out);
 
 /* validate's line for a good document, then warnings. */
 void report_valid(const struct report *report, bool colour, FILE *out);

@@ -165,6 +165,66 @@ static void add_import(json_t *object, const struct import *import)
 	json_object_set_new(object, "duplicates", findings_json(&import->duplicates, "of"));
 }
 
+static json_t *trace_stages_json(const struct trace *trace)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < trace->stage_count; i++) {
+		const struct trace_stage *stage = &trace->stages[i];
+
+		json_array_append_new(
+			list,
+			json_pack("{s:s,s:s,s:o,s:o,s:b}", "packet", leg_name(stage->leg), "stage",
+				  stage_name(stage->stage), "result", text_json(stage->result),
+				  "object", text_or_null(stage->object), "stops", stage->stops));
+	}
+	return list;
+}
+
+static json_t *trace_others_json(const struct trace *trace)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < trace->around.chain_count; i++) {
+		const struct other_chain *chain = &trace->around.chains[i];
+
+		if (trace_meets(trace, chain))
+			json_array_append_new(list, json_pack("{s:o,s:o,s:s,s:i}", "table",
+							      text_json(chain->table), "chain",
+							      text_json(chain->name), "hook",
+							      packet_hook_name(chain->hook),
+							      "priority", (int)chain->priority));
+	}
+	return list;
+}
+
+static json_t *trace_json(const struct trace *trace)
+{
+	const struct connection *connection = &trace->connection;
+	const struct redirect *expected = trace->expected;
+	char client[SPAN_TEXT], server[SPAN_TEXT], service[SPAN_TEXT];
+	json_t *object =
+		json_pack("{s:s,s:s,s:s,s:o}", "client",
+			  address_format(connection->client, connection->family, client), "server",
+			  address_format(connection->server, connection->family, server), "service",
+			  service_format(&connection->service, service), "in",
+			  text_json(connection->interface));
+
+	json_object_set_new(object, "redirect", text_or_null(trace->redirect));
+	json_object_set_new(object, "gateway", text_or_null(trace->gateway));
+	json_object_set_new(object, "wanted_redirect",
+			    text_or_null(expected ? expected->name : NULL));
+	json_object_set_new(object, "wanted_gateway",
+			    text_or_null(expected ? expected->gateway->name : NULL));
+	json_object_set_new(object, "stages", trace_stages_json(trace));
+	json_object_set_new(object, "link_down", json_string(trace_loss_name(trace->loss)));
+	json_object_set_new(object, "not_evaluated", trace_others_json(trace));
+	json_object_set_new(object, "end", json_string(trace_end_name(trace->end)));
+	json_object_set_new(object, "sentence", text_json(trace->sentence));
+	json_object_set_new(object, "as_documented", json_boolean(trace->as_documented));
+	return object;
+}
+
 json_t *report_object(const struct report *report)
 {
 	const struct plan *now = report->remaining ? report->remaining : report->plan;
@@ -184,6 +244,8 @@ json_t *report_object(const struct report *report)
 	add_change(object, "pending", report->pending, report->shows_status);
 	add_change(object, "last", report->last, report->shows_status);
 	add_import(object, report->import);
+	if (report->trace)
+		json_object_set_new(object, "trace", trace_json(report->trace));
 	add_faults(object, report->faults);
 	add_error(object, report);
 	return object;

@@ -458,3 +458,74 @@ void report_errors(const struct report *report, FILE *out)
 		fprintf(out, "detour: %s\n", arena_printable(&arena, report->error->message));
 	arena_free(&arena);
 }
+
+/* --- one connection ------------------------------------------------------ */
+
+static void print_stage(struct printer *printer, const struct trace_stage *stage)
+{
+	fprintf(printer->out, "  %-16s %s%s%s", stage_name(stage->stage),
+		stage->stops ? paint(printer, RED) : "", stage->result,
+		stage->stops ? paint(printer, PLAIN) : "");
+	if (stage->object)
+		fprintf(printer->out, "  [%s]", stage->object);
+	fputc('\n', printer->out);
+}
+
+static void print_stages(struct printer *printer, const struct trace *trace)
+{
+	static const char *const headings[LEG_COUNT] = {
+		[LEG_REQUEST] = "First packet of the client",
+		[LEG_ANSWER] = "Answer to the client",
+		[LEG_GATEWAY_REQUEST] = "The gateway's own connection",
+		[LEG_GATEWAY_ANSWER] = "Answer to the gateway",
+		[LEG_LOSS] = "Were the gateway's link down",
+	};
+
+	for (size_t i = 0; i < trace->stage_count; i++) {
+		if (!i || trace->stages[i].leg != trace->stages[i - 1].leg)
+			fprintf(printer->out, "%s%s:\n", i ? "\n" : "",
+				headings[trace->stages[i].leg]);
+		print_stage(printer, &trace->stages[i]);
+	}
+}
+
+static void print_others(struct printer *printer, const struct trace *trace)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < trace->around.chain_count; i++) {
+		const struct other_chain *chain = &trace->around.chains[i];
+
+		if (!trace_meets(trace, chain))
+			continue;
+		if (!any)
+			fputs("\nOn the way, not evaluated:\n", printer->out);
+		any = true;
+		fprintf(printer->out, "  chain %s of table %s, %s, priority %d%s\n",
+			arena_printable(&printer->arena, chain->name),
+			arena_printable(&printer->arena, chain->table),
+			packet_hook_name(chain->hook), chain->priority,
+			chain->is_nat ? ", address translation" : "");
+	}
+}
+
+void report_trace(const struct report *report, bool colour, FILE *out)
+{
+	const struct trace *trace = report->trace;
+	const struct connection *connection = &trace->connection;
+	struct printer printer = { .report = report, .colour = colour, .out = out };
+	char client[SPAN_TEXT], server[SPAN_TEXT], service[SPAN_TEXT];
+
+	fprintf(out, "%s on %s to %s %s\n\n",
+		address_format(connection->client, connection->family, client),
+		arena_printable(&printer.arena, connection->interface),
+		address_format(connection->server, connection->family, server),
+		service_format(&connection->service, service));
+	print_stages(&printer, trace);
+	print_others(&printer, trace);
+	fprintf(out, "\n%s%s%s\n", paint(&printer, trace->as_documented ? BOLD : BOLD RED),
+		trace->sentence, paint(&printer, PLAIN));
+	print_warnings(&printer, report->notices, report->notice_count);
+	print_warnings(&printer, report->plan->warnings, report->plan->warning_count);
+	arena_free(&printer.arena);
+}

@@ -77,6 +77,7 @@ struct link {
 	const char *name;
 	uint32_t index;
 	bool up;
+	bool has_carrier; /* up, and the other end is there */
 };
 
 /* What the kernel knows of a neighbour: linux/neighbour.h, NUD_*. Words: neighbour_name(). */
