@@ -56,6 +56,39 @@ static void test_a_flowtable_counts_when_it_has_one_of_our_devices(void **state)
 	}
 }
 
+static void test_a_rule_for_vrfs_counts_when_a_client_interface_is_in_one(void **state)
+{
+	static const struct {
+		const char *master, *kind;
+		uint32_t priority;
+		size_t warnings;
+	} cases[] = {
+		{ "red", "vrf", 50, 1 },
+		{ "red", "vrf", 1000, 0 },
+		{ "br0", "bridge", 50, 0 },
+		{ NULL, "", 50, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct device device = { .name = "eth0",
+					 .mtu = 1500,
+					 .master = cases[i].master,
+					 .master_kind = cases[i].kind };
+		struct policy_rule rule = { .priority = cases[i].priority,
+					    .action = POLICY_LOOKUP,
+					    .l3mdev = true };
+		struct fake *fake = fixture_router(0);
+
+		fake->around.devices = &device;
+		fake->around.device_count = 1;
+		fake->around.rules = &rule;
+		fake->around.rule_count = 1;
+		assert_int_equal(warned(fake, "rule-earlier"), cases[i].warnings);
+		fake_close(fake);
+	}
+}
+
 static void test_what_was_not_read_is_not_warned_of(void **state)
 {
 	struct fake *fake = fixture_router(0);
@@ -75,6 +108,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_flowtable_counts_when_it_has_one_of_our_devices),
+		cmocka_unit_test(test_a_rule_for_vrfs_counts_when_a_client_interface_is_in_one),
 		cmocka_unit_test(test_what_was_not_read_is_not_warned_of),
 	};
 
