@@ -55,6 +55,7 @@ demo:
 
 check:
 	@tests/setup.sh build demo check
+	@tests/promtool.sh $(BUILD)
 	@$(MAKE) --no-print-directory check-units check-valgrind check-lab check-manual
 
 ASAN = $(MAKE) --no-print-directory -s BUILD=$(BUILD)/asan CFLAGS="$(SANITIZE)"

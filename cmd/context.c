@@ -141,6 +141,7 @@ void context_compare(struct context *context, bool surroundings)
 		.document = &context->document,
 		.neighbours = surroundings,
 		.surroundings = surroundings,
+		.connections = context->options->prometheus != NULL,
 	};
 	struct kernel *kernel = context_kernel(context);
 

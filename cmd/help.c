@@ -103,18 +103,21 @@ static const struct {
 	  "  detour apply router.json\n"
 	  "  detour apply --confirm 120 --reason CHG0012345 router.json\n"
 	  "  detour --quiet apply router.json || echo \"exit $?\"\n" },
-	{ "drift", "Usage: detour [OPTIONS] drift [--full] [FILE]\n"
-		   "\n"
-		   "Tells a monitor how the live state differs from the document, and what that\n"
-		   "means for traffic. Writes nothing, anywhere.\n"
-		   "\n"
-		   "  --full   look around, too, for all that detour plan warns of\n"
-		   "\n"
-		   "Exit codes: 0 in sync, 2 drift, 3 conflict, 1 error.\n"
-		   "\n"
-		   "Examples:\n"
-		   "  detour --quiet drift\n"
-		   "  detour drift --json | jq -r .effect\n" },
+	{ "drift",
+	  "Usage: detour [OPTIONS] drift [--full] [--prometheus METRICS] [FILE]\n"
+	  "\n"
+	  "Tells a monitor how the live state differs from the document, and what that\n"
+	  "means for traffic. Writes nothing, anywhere, but METRICS.\n"
+	  "\n"
+	  "  --full                 look around, too, for all that detour plan warns of\n"
+	  "  --prometheus METRICS   for the textfile collector of node_exporter: an absolute\n"
+	  "                         path that ends in .prom; left as it was on an error\n"
+	  "\n"
+	  "Exit codes: 0 in sync, 2 drift, 3 conflict, 1 error.\n"
+	  "\n"
+	  "Examples:\n"
+	  "  detour --quiet drift\n"
+	  "  detour drift --json | jq -r .effect\n" },
 	{ "trace",
 	  "Usage: detour [OPTIONS] trace --client ADDRESS --server ADDRESS\n"
 	  "                              --service PORT/PROTOCOL [--in INTERFACE] [FILE]\n"

@@ -21,7 +21,7 @@ static const struct verb {
 	  FOR_CHANGES | OPTION_AGAIN | OPTION_ALLOW_EMPTY | OPTION_CHECK | OPTION_CONFIRM |
 		  OPTION_LAST_CONFIRMED | OPTION_STRICT,
 	  true },
-	{ "drift", verb_drift, OPTION_FULL, true },
+	{ "drift", verb_drift, OPTION_FULL | OPTION_PROMETHEUS, true },
 	{ "trace", verb_trace, OPTION_CLIENT | OPTION_SERVER | OPTION_SERVICE | OPTION_IN, true },
 	{ "destroy", verb_destroy, FOR_CHANGES, false },
 	{ "confirm", verb_confirm, FOR_CHANGES, false },

@@ -37,6 +37,7 @@ static const struct option longs[] = {
 	{ "lock-timeout", required_argument, NULL, OPTION_LOCK_TIMEOUT },
 	{ "netns", required_argument, NULL, KEY_NETNS },
 	{ "out", required_argument, NULL, OPTION_OUT },
+	{ "prometheus", required_argument, NULL, OPTION_PROMETHEUS },
 	{ "quiet", no_argument, NULL, KEY_QUIET },
 	{ "reason", required_argument, NULL, OPTION_REASON },
 	{ "repair", no_argument, NULL, OPTION_REPAIR },
@@ -103,6 +104,20 @@ static int set_reason(struct options *options, struct error *error)
 	return 0;
 }
 
+/* The collector reads no other files. */
+static int set_prometheus(struct options *options, struct error *error)
+{
+	const char *end = strrchr(optarg, '.');
+
+	if (optarg[0] != '/' || !end || strcmp(end, ".prom") != 0)
+		return error_set(error, "usage",
+				 "--prometheus %s: it is a path that begins with / and ends in "
+				 ".prom",
+				 optarg);
+	options->prometheus = optarg;
+	return 0;
+}
+
 static int set_verb_option(struct options *options, enum option_bit option, struct error *error)
 {
 	options->given |= option;
@@ -129,6 +144,8 @@ static int set_verb_option(struct options *options, enum option_bit option, stru
 	case OPTION_OUT:
 		options->out = optarg;
 		return 0;
+	case OPTION_PROMETHEUS:
+		return set_prometheus(options, error);
 	case OPTION_REASON:
 		return set_reason(options, error);
 	case OPTION_REPAIR:

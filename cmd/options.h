@@ -24,6 +24,7 @@ enum option_bit {
 	OPTION_SERVER = 1 << 22,
 	OPTION_SERVICE = 1 << 23,
 	OPTION_IN = 1 << 24,
+	OPTION_PROMETHEUS = 1 << 25,
 };
 
 struct options {
@@ -32,13 +33,14 @@ struct options {
 	const char *netns; /* NULL: the current one */
 	bool json, quiet, colour, help, version;
 	bool again, allow_empty, check, last_confirmed;
-	bool full;          /* drift: with all warnings */
-	bool strict;        /* apply: a fatal warning is refused */
-	bool repair;        /* watch: what is found different */
-	int confirm;        /* seconds; 0: not asked for */
-	int lock_timeout;   /* seconds */
-	const char *out;    /* plan --out; NULL: none */
-	const char *reason; /* "" when none is given */
+	bool full;              /* drift: with all warnings */
+	bool strict;            /* apply: a fatal warning is refused */
+	bool repair;            /* watch: what is found different */
+	int confirm;            /* seconds; 0: not asked for */
+	int lock_timeout;       /* seconds */
+	const char *out;        /* plan --out; NULL: none */
+	const char *prometheus; /* drift --prometheus; NULL: none */
+	const char *reason;     /* "" when none is given */
 	/* trace: NULL when not given */
 	const char *client, *server, *service, *interface;
 	unsigned int given; /* a set of enum option_bit */

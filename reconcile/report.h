@@ -43,6 +43,13 @@ json_t *report_object(const struct report *report);
 /* That object and a newline. */
 void report_json(const struct report *report, FILE *out);
 
+/*
+ * Of drift, for the textfile collector of node_exporter: differences, warnings
+ * of the plan, and what our live rules counted. when: seconds since 1970.
+ */
+void report_metrics(const struct report *report, const struct state *observed, int64_t when,
+		    FILE *out);
+
 /* Meaning, steps, summary, warnings. colour: escape sequences are welcome. */
 void report_text(const struct report *report, bool colour, FILE *out);
 

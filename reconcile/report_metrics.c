@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The text format of Prometheus: prometheus.io/docs/instrumenting/exposition_formats. */
+#include "reconcile/report.h"
+
+#include <inttypes.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "reconcile/tally.h"
+
+enum { DRIFTS = DRIFT_EXTRA + 1, EFFECTS = EFFECT_LEAK + 1 };
+
+static void head(FILE *out, const char *name, const char *type, const char *help)
+{
+	fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void gauge(FILE *out, const char *name, const char *help, uint64_t value)
+{
+	head(out, name, "gauge", help);
+	fprintf(out, "%s %" PRIu64 "\n", name, value);
+}
+
+/* Names come from live rules, too, so they may hold anything. */
+static void label(FILE *out, const char *key, const char *value)
+{
+	json_t *text = text_json(value);
+
+	fprintf(out, "%s=\"", key);
+	for (const char *at = json_string_value(text); at && *at; at++)
+		if (*at == '\n')
+			fputs("\\n", out);
+		else
+			fprintf(out, *at == '\\' || *at == '"' ? "\\%c" : "%c", *at);
+	fputc('"', out);
+	json_decref(text);
+}
+
+static void print_steps(const struct plan *plan, FILE *out)
+{
+	size_t count[KIND_COUNT][DRIFTS][EFFECTS] = { 0 };
+
+	for (size_t i = 0; i < plan->step_count; i++)
+		count[plan->steps[i].kind][plan->steps[i].drift][plan->steps[i].effect]++;
+	head(out, "detour_drift_steps", "gauge",
+	     "Differences between the document and the router, by kind, class and effect.");
+	for (int kind = 0; kind < KIND_COUNT; kind++)
+		for (int drift = 0; drift < DRIFTS; drift++)
+			for (int effect = 0; effect < EFFECTS; effect++)
+				if (count[kind][drift][effect])
+					fprintf(out,
+						"detour_drift_steps{kind=\"%s\",class=\"%s\","
+						"effect=\"%s\"} %zu\n",
+						kind_name((enum kind)kind),
+						drift_name((enum drift)drift),
+						effect_name((enum effect)effect),
+						count[kind][drift][effect]);
+}
+
+static size_t count_code(const struct warning *items, size_t count, const char *code)
+{
+	size_t found = 0;
+
+	for (size_t i = 0; i < count; i++)
+		found += !strcmp(items[i].code, code);
+	return found;
+}
+
+/* A code once, where it stands first. */
+static void print_warnings(const struct warning *items, size_t count, FILE *out)
+{
+	head(out, "detour_warnings", "gauge", "Warnings, by code.");
+	for (size_t i = 0; i < count; i++) {
+		if (count_code(items, i, items[i].code))
+			continue;
+		fputs("detour_warnings{", out);
+		label(out, "code", items[i].code);
+		fprintf(out, "} %zu\n", count_code(items, count, items[i].code));
+	}
+}
+
+/* A number of each tally; offset says which, of a uint64_t. */
+static void print_counter(const struct tallies *tallies, const char *key, const char *name,
+			  const char *help, size_t offset, FILE *out)
+{
+	head(out, name, "counter", help);
+	for (size_t i = 0; i < tallies->count; i++) {
+		uint64_t value;
+
+		memcpy(&value, (const char *)&tallies->items[i] + offset, sizeof(value));
+		fprintf(out, "%s{", name);
+		label(out, key, tallies->items[i].name);
+		fprintf(out, "} %" PRIu64 "\n", value);
+	}
+}
+
+static void print_gateways(const struct tallies *gateways, FILE *out)
+{
+	print_counter(gateways, "gateway", "detour_gateway_packets_total",
+		      "Packets sent to the gateway.", offsetof(struct tally, taken.packets), out);
+	print_counter(gateways, "gateway", "detour_gateway_bytes_total",
+		      "Bytes of the packets sent to the gateway.",
+		      offsetof(struct tally, taken.bytes), out);
+	print_counter(gateways, "gateway", "detour_gateway_refused_packets_total",
+		      "Packets refused because they would have passed the gateway by.",
+		      offsetof(struct tally, refused.packets), out);
+	head(out, "detour_gateway_connections", "gauge",
+	     "Tracked connections that bear the gateway's mark.");
+	for (size_t i = 0; i < gateways->count; i++) {
+		fputs("detour_gateway_connections{", out);
+		label(out, "gateway", gateways->items[i].name);
+		fprintf(out, "} %zu\n", gateways->items[i].connections);
+	}
+}
+
+static void print_redirects(const struct tallies *redirects, FILE *out)
+{
+	print_counter(redirects, "redirect", "detour_redirect_connections_total",
+		      "Connections that the redirect selected, by their first packets.",
+		      offsetof(struct tally, taken.packets), out);
+	print_counter(redirects, "redirect", "detour_redirect_refused_packets_total",
+		      "Invalid and untracked packets that were refused.",
+		      offsetof(struct tally, refused.packets), out);
+}
+
+void report_metrics(const struct report *report, const struct state *observed, int64_t when,
+		    FILE *out)
+{
+	const struct plan *plan = report->plan;
+	struct arena arena = { 0 };
+	struct tallies tallies;
+
+	gauge(out, "detour_in_sync", "Whether the router is as the document says.",
+	      plan_in_sync(plan));
+	gauge(out, "detour_last_success_timestamp_seconds",
+	      "When detour last compared the two, in seconds since 1970.", (uint64_t)when);
+	gauge(out, "detour_conflicts", "Foreign objects in the way.", plan->conflict_count);
+	print_steps(plan, out);
+	print_warnings(plan->warnings, plan->warning_count, out);
+	tally_gateways(&arena, observed, &tallies);
+	print_gateways(&tallies, out);
+	tally_redirects(&arena, observed, &tallies);
+	print_redirects(&tallies, out);
+	arena_free(&arena);
+}
