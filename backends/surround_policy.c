@@ -7,7 +7,6 @@
 #include "backends/surround.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <linux/fib_rules.h>
@@ -158,15 +157,12 @@ static bool rules_read(struct netlink *route, enum family family, struct surroun
 {
 	struct policy_reading reading = { .out = out, .family = family, .start = out->rule_count };
 	struct netlink_reader reader = { policy_begin, policy_take, &reading };
-	struct nlmsghdr *request = netlink_message(route, RTM_GETRULE, 0);
-	struct fib_rule_hdr *header = mnl_nlmsg_put_extra_header(request, sizeof(*header));
-	int code;
+	struct error ignored;
 
-	header->family = rtnl_family(family);
-	code = rtnl_dump_settled(route, request, &reader, &reading.digest);
-	if (code)
-		policy_begin(&reading);
-	return code == 0 || code == -EAFNOSUPPORT;
+	if (rtnl_dump_rules(route, family, &reader, &reading.digest, &ignored) == 0)
+		return true;
+	policy_begin(&reading);
+	return false;
 }
 
 /* --- where a rule leads -------------------------------------------------- */
