@@ -7,6 +7,7 @@
 #include "backends/surround.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <linux/fib_rules.h>
