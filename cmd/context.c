@@ -135,13 +135,13 @@ static enum exit_code exit_of_plan(const struct plan *plan, bool strict)
 	return plan->step_count ? EXIT_DIFFERENT : EXIT_DONE;
 }
 
-void context_compare(struct context *context, bool surroundings)
+void context_compare(struct context *context, enum look look)
 {
 	struct scope scope = {
 		.document = &context->document,
-		.neighbours = surroundings,
-		.surroundings = surroundings,
-		.connections = context->options->prometheus != NULL,
+		.neighbours = look >= LOOK_AROUND,
+		.surroundings = look >= LOOK_AROUND,
+		.connections = look >= LOOK_AND_COUNT || context->options->prometheus != NULL,
 	};
 	struct kernel *kernel = context_kernel(context);
 
@@ -206,6 +206,7 @@ void context_reset(struct context *context)
 {
 	apply_result_free(&context->applied);
 	trace_free(&context->trace);
+	picture_free(&context->picture);
 	comparison_free(&context->comparison);
 	faults_free(&context->faults);
 	journal_free(&context->journal);

@@ -15,6 +15,7 @@ static const char general[] =
 	"  drift      the same comparison for a monitor; writes nothing\n"
 	"  trace      follow one connection through the live state\n"
 	"  destroy    remove all that is detour's\n"
+	"  show       draw what is live: who goes where, what is broken, what went through\n"
 	"  watch      stay, tell drift as it happens, and with --repair undo it\n"
 	"\n"
 	"  confirm    keep a change that was applied with --confirm\n"
@@ -206,6 +207,19 @@ static const struct {
 		    "Examples:\n"
 		    "  detour status\n"
 		    "  detour status --json | jq .pending.seconds_left\n" },
+	{ "show",
+	  "Usage: detour [OPTIONS] show [FILE]\n"
+	  "\n"
+	  "Draws what is live: each redirect's way from its clients to the gateway and on\n"
+	  "to the servers, what is broken on the way, whether the gateway answers, and what\n"
+	  "has gone through it so far. Writes nothing.\n"
+	  "\n"
+	  "Exit codes: 0 in sync, 2 drift or a gateway that does not answer, 3 conflict,\n"
+	  "1 error.\n"
+	  "\n"
+	  "Examples:\n"
+	  "  detour show router.json\n"
+	  "  detour --json show | jq '.gateways[] | {name, connections}'\n" },
 	{ "watch",
 	  "Usage: detour [OPTIONS] watch [--repair] [FILE]\n"
 	  "\n"

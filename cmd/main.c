@@ -4,6 +4,7 @@
 
 #include "backends/paths.h"
 #include "cmd/options.h"
+#include "cmd/terminal.h"
 #include "cmd/verbs.h"
 #include "cmd/help.h"
 
@@ -29,6 +30,7 @@ static const struct verb {
 	{ "recover", verb_recover, FOR_CHANGES, false },
 	{ "status", verb_status, 0, false },
 	{ "import", verb_import, 0, false },
+	{ "show", verb_show, 0, true },
 	{ "watch", verb_watch, OPTION_REPAIR, true },
 };
 
@@ -61,6 +63,14 @@ static const struct verb *choose_verb(const struct options *options, struct erro
 	return NULL;
 }
 
+static void show(const struct report *report, bool colour)
+{
+	struct canvas canvas = { .columns = terminal_columns(), .colour = colour };
+
+	canvas.is_ascii = !terminal_is_utf8();
+	report_show(report, &canvas, stdout);
+}
+
 static void print(struct context *context)
 {
 	const struct options *options = context->options;
@@ -82,6 +92,8 @@ static void print(struct context *context)
 		report_import(report, options->colour, stdout, stderr);
 	else if (report->trace)
 		report_trace(report, options->colour, stdout);
+	else if (report->picture)
+		show(report, options->colour);
 	else if (report->plan)
 		report_text(report, options->colour, stdout);
 	else

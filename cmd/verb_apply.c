@@ -19,7 +19,7 @@ void verb_apply(struct context *context)
 
 	if (context->options->check) {
 		if (is_loaded)
-			context_compare(context, true);
+			context_compare(context, LOOK_AROUND);
 		return;
 	}
 	if (is_loaded)

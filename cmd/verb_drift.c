@@ -29,7 +29,7 @@ void verb_drift(struct context *context)
 {
 	if (!context_load(context))
 		return;
-	context_compare(context, context->options->full);
+	context_compare(context, context->options->full ? LOOK_AROUND : LOOK_OWN);
 	if (context->options->prometheus && context->comparison.made)
 		save_metrics(context);
 }

@@ -8,7 +8,7 @@ void verb_plan(struct context *context)
 
 	if (!context_load(context))
 		return;
-	context_compare(context, true);
+	context_compare(context, LOOK_AROUND);
 	code = context->report.exit;
 	/* A conflict is no plan: there is nothing that could be applied. */
 	if (context->options->out && (code == EXIT_DONE || code == EXIT_DIFFERENT) &&

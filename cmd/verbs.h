@@ -30,6 +30,7 @@ struct context {
 	struct error error;
 	struct comparison comparison;
 	struct trace trace;
+	struct picture picture; /* of show */
 	struct apply_result applied;
 	int lock; /* negative: not held */
 	const struct scope *scope;
@@ -58,6 +59,7 @@ void verb_recover(struct context *context);
 void verb_trace(struct context *context);
 void verb_status(struct context *context);
 void verb_import(struct context *context);
+void verb_show(struct context *context);
 void verb_watch(struct context *context);
 
 /* Reads and decodes the document that the options name. False: the report says why. */
@@ -78,11 +80,14 @@ void context_free(struct context *context);
 /* Opens the kernel. NULL: the report says why. live_close() is due otherwise. */
 struct kernel *context_kernel(struct context *context);
 
-/*
- * plan and drift: one comparison, nothing written. surroundings: with what a
- * look around warns of.
- */
-void context_compare(struct context *context, bool surroundings);
+enum look {
+	LOOK_OWN,       /* at our own objects and interfaces */
+	LOOK_AROUND,    /* and at what else warnings tell of */
+	LOOK_AND_COUNT, /* and at the connections through each gateway */
+};
+
+/* plan, drift and show: one comparison, nothing written. */
+void context_compare(struct context *context, enum look look);
 
 /* apply and destroy. */
 void context_apply(struct context *context, const struct scope *scope, bool allow_empty);

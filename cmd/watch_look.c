@@ -26,7 +26,7 @@ static bool is_being_changed(struct context *context)
 static void compare(struct context *context)
 {
 	if (!is_being_changed(context) && !change_is_pending(context))
-		context_compare(context, false);
+		context_compare(context, LOOK_OWN);
 }
 
 /* --- with repair ---------------------------------------------------------- */

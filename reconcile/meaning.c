@@ -27,7 +27,7 @@ static const char *networks(struct arena *arena, const struct spans *spans,
 	return listing_text(&listing);
 }
 
-static const char *services(struct arena *arena, const struct redirect *redirect)
+const char *meaning_of_services(struct arena *arena, const struct redirect *redirect)
 {
 	struct listing listing = { arena, "", 0 };
 	char text[SPAN_TEXT];
@@ -37,13 +37,24 @@ static const char *services(struct arena *arena, const struct redirect *redirect
 	return listing_text(&listing);
 }
 
-static const char *interfaces(struct arena *arena, const struct redirect *redirect)
+const char *meaning_of_interfaces(struct arena *arena, const struct redirect *redirect)
 {
 	struct listing listing = { arena, "", 0 };
 
 	for (size_t i = 0; i < redirect->interface_count; i++)
 		listing_add(&listing, redirect->interfaces[i]);
 	return listing_text(&listing);
+}
+
+const char *meaning_of_clients(struct arena *arena, const struct redirect *redirect)
+{
+	return redirect->any_client ? "any address"
+				    : networks(arena, redirect->clients.networks, redirect);
+}
+
+const char *meaning_of_servers(struct arena *arena, const struct redirect *redirect)
+{
+	return networks(arena, redirect->servers.networks, redirect);
 }
 
 static const char *except(struct arena *arena, const struct redirect *redirect)
@@ -64,10 +75,10 @@ const char *meaning_of_redirect(struct arena *arena, const struct redirect *redi
 	const char *from = "";
 
 	if (!redirect->any_client)
-		from = arena_printf(arena, " (%s)",
-				    networks(arena, redirect->clients.networks, redirect));
+		from = arena_printf(arena, " (%s)", meaning_of_clients(arena, redirect));
 	return arena_printf(arena, "%s: %s %s from %s%s %s through %s%s", redirect->name,
-			    networks(arena, redirect->servers.networks, redirect),
-			    services(arena, redirect), interfaces(arena, redirect), from, verb,
+			    meaning_of_servers(arena, redirect),
+			    meaning_of_services(arena, redirect),
+			    meaning_of_interfaces(arena, redirect), from, verb,
 			    redirect->gateway->name, except(arena, redirect));
 }

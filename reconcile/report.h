@@ -12,6 +12,7 @@
 
 #include "reconcile/error.h"
 #include "reconcile/import.h"
+#include "reconcile/picture.h"
 #include "reconcile/reconcile.h"
 #include "reconcile/trace.h"
 
@@ -35,6 +36,7 @@ struct report {
 	const json_t *last;    /* status: the last change */
 	const struct import *import;
 	const struct trace *trace;
+	const struct picture *picture; /* show */
 };
 
 /* All of it as one object. The caller owns it. */
@@ -52,6 +54,18 @@ void report_metrics(const struct report *report, const struct state *observed, i
 
 /* Meaning, steps, summary, warnings. colour: escape sequences are welcome. */
 void report_text(const struct report *report, bool colour, FILE *out);
+
+struct canvas {
+	size_t columns;
+	bool is_ascii; /* the terminal knows no box-drawing characters */
+	bool colour;
+};
+
+/* The picture, one line of summary, warnings. */
+void report_show(const struct report *report, const struct canvas *canvas, FILE *out);
+
+/* Those of the run and of the plan. */
+void report_warnings(const struct report *report, bool colour, FILE *out);
 
 /* Of verbs without a plan: what was done, what is pending, what was done last, warnings. */
 void report_change(const struct report *report, bool colour, FILE *out);
@@ -85,5 +99,11 @@ json_t *text_json(const char *text);
  */
 const char *meaning_of_redirect(struct arena *arena, const struct redirect *redirect,
 				const char *verb);
+
+/* Its parts, long lists shortened. The arena owns them. */
+const char *meaning_of_interfaces(struct arena *arena, const struct redirect *redirect);
+const char *meaning_of_clients(struct arena *arena, const struct redirect *redirect);
+const char *meaning_of_servers(struct arena *arena, const struct redirect *redirect);
+const char *meaning_of_services(struct arena *arena, const struct redirect *redirect);
 
 #endif

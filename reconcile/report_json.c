@@ -246,6 +246,8 @@ json_t *report_object(const struct report *report)
 	add_import(object, report->import);
 	if (report->trace)
 		json_object_set_new(object, "trace", trace_json(report->trace));
+	if (report->picture)
+		picture_json(report->picture, object);
 	add_faults(object, report->faults);
 	add_error(object, report);
 	return object;

@@ -310,9 +310,17 @@ static void print_unless_confirmed(struct printer *printer)
 			paint(printer, PLAIN));
 }
 
-void report_text(const struct report *report, bool colour, FILE *out)
+void report_warnings(const struct report *report, bool colour, FILE *out)
 {
 	const struct plan *now = report->remaining ? report->remaining : report->plan;
+	struct printer printer = { .report = report, .colour = colour, .out = out };
+
+	print_warnings(&printer, report->notices, report->notice_count);
+	print_warnings(&printer, now->warnings, now->warning_count);
+}
+
+void report_text(const struct report *report, bool colour, FILE *out)
+{
 	struct printer printer = { .report = report, .colour = colour, .out = out };
 
 	if (report->document)
@@ -324,8 +332,7 @@ void report_text(const struct report *report, bool colour, FILE *out)
 		fputc('\n', out);
 	fprintf(out, "%s%s%s\n", paint(&printer, BOLD), summary(&printer), paint(&printer, PLAIN));
 	print_unless_confirmed(&printer);
-	print_warnings(&printer, report->notices, report->notice_count);
-	print_warnings(&printer, now->warnings, now->warning_count);
+	report_warnings(report, colour, out);
 	arena_free(&printer.arena);
 }
 

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cmd/verbs.h"
+
+void verb_show(struct context *context)
+{
+	if (!context_load(context))
+		return;
+	context_compare(context, LOOK_AND_COUNT);
+	if (!context->comparison.made)
+		return;
+	picture_make(&context->document, &context->comparison, &context->picture);
+	context->report.picture = &context->picture;
+	if (context->report.exit == EXIT_DONE && context->picture.is_broken)
+		context->report.exit = EXIT_DIFFERENT;
+}
