@@ -32,10 +32,12 @@ struct context {
 	struct trace trace;
 	struct picture picture; /* of show */
 	struct apply_result applied;
-	int lock; /* negative: not held */
+	int lock;           /* negative: not held */
+	bool has_leftover;  /* the journal of an interrupted change that could not be undone */
+	bool is_unattended; /* what is done by hand goes first */
+	bool has_printed;   /* the verb has told everything itself */
 	const struct scope *scope;
 	struct journal journal; /* of the change that is made; phase none: nothing was written */
-	bool has_leftover;      /* the journal of an interrupted change that could not be undone */
 	char user[USER_TEXT];   /* context_user() */
 	struct arena arena;     /* owns the notices */
 	struct warning *notices;
@@ -43,9 +45,7 @@ struct context {
 	json_t *pending, *last; /* for the report */
 	struct import import;   /* of import */
 	struct report report;
-	bool is_unattended; /* what is done by hand goes first */
-	json_t *known;      /* the last change that it knows of; NULL: none */
-	bool has_printed;   /* the verb has told everything itself */
+	json_t *known; /* the last change that it knows of; NULL: none */
 };
 
 void verb_validate(struct context *context);

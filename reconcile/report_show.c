@@ -124,8 +124,11 @@ static const char *number(struct drawing *drawing, uint64_t value, const char *u
 
 	if (value < 100000)
 		return arena_printf(&drawing->arena, "%" PRIu64 " %s", value, unit);
-	for (scaled /= 1000; scaled >= 999.5; scaled /= 1000)
+	scaled /= 1000;
+	while (scaled >= 999.5) {
+		scaled /= 1000;
 		prefix++;
+	}
 	return arena_printf(&drawing->arena, "%.3g %c%s%s", scaled, prefixes[prefix],
 			    strcmp(unit, "B") ? " " : "", unit);
 }
