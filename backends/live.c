@@ -12,9 +12,12 @@
 #include "backends/names.h"
 #include "backends/netlink.h"
 #include "backends/nft.h"
+#include "backends/owner.h"
 #include "backends/record.h"
 #include "backends/rtnl.h"
 #include "backends/surround.h"
+
+enum { PROTECT_ATTEMPTS = 50 };
 
 struct live {
 	struct kernel kernel; /* first: a struct kernel of ours is a struct live */
@@ -77,6 +80,7 @@ static int live_observe(struct kernel *kernel, const struct scope *scope, struct
 	    conntrack_read(live->netfilter, scope, out, error) ||
 	    nft_read(live->netfilter, &out->arena, &out->nft, error))
 		return -1;
+	out->nft.is_owned = out->nft.owner && !owner_is(out->nft.owner);
 	state_sort(out);
 	return 0;
 }
@@ -117,7 +121,16 @@ static int live_write(struct kernel *kernel, const struct step *step, struct err
 static int live_commit(struct kernel *kernel, const struct step *steps, size_t count,
 		       uint32_t generation, struct error *error)
 {
-	return nft_commit(live_of(kernel)->netfilter, steps, count, generation, error);
+	struct netlink *owner;
+	int outcome;
+
+	/* Only for as long as it takes: the table is unprotected once nobody has the socket. */
+	if (owner_borrow(&owner, error))
+		return -1;
+	outcome = nft_commit(owner ? owner : live_of(kernel)->netfilter, steps, count, generation,
+			     error);
+	netlink_close(owner);
+	return outcome;
 }
 
 static int live_forget(struct kernel *kernel, const struct mark *mark, struct error *error)
@@ -142,6 +155,43 @@ static int live_read_course(struct kernel *kernel, const struct flow *flow, stru
 			    struct course *out, struct error *error)
 {
 	return rtnl_read_course(live_of(kernel)->route, flow, arena, out, error);
+}
+
+/* OUTCOME_*, or -1. */
+static int protect_once(struct live *live, struct netlink *owner, bool *changed,
+			struct error *error)
+{
+	struct arena arena = { 0 };
+	struct nft_table table;
+	int outcome = nft_read(live->netfilter, &arena, &table, error);
+
+	*changed = outcome == 0 && table.exists && !owner_is_self(table.owner);
+	if (*changed)
+		outcome = nft_protect(owner, &table, error);
+	arena_free(&arena);
+	return outcome;
+}
+
+int live_protect(struct kernel *kernel, bool *changed, struct error *error)
+{
+	struct netlink *owner;
+	int outcome;
+
+	*changed = false;
+	if (owner_borrow(&owner, error) || !owner)
+		return -1;
+	for (int attempt = 0; attempt < PROTECT_ATTEMPTS; attempt++) {
+		outcome = protect_once(live_of(kernel), owner, changed, error);
+		if (outcome != OUTCOME_STALE && outcome != OUTCOME_UNKNOWN)
+			break;
+	}
+	netlink_close(owner);
+	if (outcome > 0)
+		return error_set(
+			error, "not-at-rest",
+			"the ruleset changed during each of %d attempts to protect the table",
+			PROTECT_ATTEMPTS);
+	return outcome;
 }
 
 static const struct kernel_ops live_ops = {

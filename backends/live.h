@@ -13,6 +13,13 @@ struct kernel *live_open(struct error *error);
 /* What others on the router do with marks: see backends/foreign.h. */
 int live_read_foreign(struct kernel *kernel, struct foreign *out, struct error *error);
 
+/*
+ * Makes the table, when there is one, that of this process, which is an owner
+ * (owner.h), under the lock. *changed: it was not before. 0, or -1 with *error,
+ * "no-protection" when this kernel cannot do it.
+ */
+int live_protect(struct kernel *kernel, bool *changed, struct error *error);
+
 /* NULL is fine. */
 void live_close(struct kernel *kernel);
 

@@ -33,27 +33,63 @@ static void socket_tune(struct mnl_socket *socket, int bus)
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 }
 
-int netlink_open(int bus, struct netlink **out, struct error *error)
+static int not_open(struct error *error)
+{
+	return error_set(error, "no-netlink", "netlink: cannot open a socket to the kernel: %s",
+			 strerror(errno));
+}
+
+/* Takes the socket over, also when it fails. */
+static int wrap(struct mnl_socket *socket, struct netlink **out, struct error *error)
 {
 	struct netlink *nl = calloc(1, sizeof(*nl));
 
-	if (!nl)
+	if (!nl) {
+		mnl_socket_close(socket);
 		return error_set(error, "no-memory", "netlink: out of memory");
+	}
+	nl->socket = socket;
 	/* Zeroed: what pads an attribute is sent, too. */
 	nl->request = calloc(1, NETLINK_REQUEST_MAX);
 	nl->answer = malloc(NETLINK_ANSWER_MAX);
-	nl->socket = mnl_socket_open2(bus, SOCK_CLOEXEC);
-	if (!nl->request || !nl->answer || !nl->socket ||
-	    mnl_socket_bind(nl->socket, 0, MNL_SOCKET_AUTOPID) < 0) {
-		error_set(error, "no-netlink", "netlink: cannot open a socket to the kernel: %s",
-			  strerror(errno));
+	if (!nl->request || !nl->answer) {
 		netlink_close(nl);
-		return -1;
+		return error_set(error, "no-memory", "netlink: out of memory");
 	}
-	socket_tune(nl->socket, bus);
-	nl->portid = mnl_socket_get_portid(nl->socket);
+	nl->portid = mnl_socket_get_portid(socket);
 	nl->sequence = (uint32_t)time(NULL);
 	*out = nl;
+	return 0;
+}
+
+int netlink_open(int bus, struct netlink **out, struct error *error)
+{
+	struct mnl_socket *socket = mnl_socket_open2(bus, SOCK_CLOEXEC);
+
+	if (!socket)
+		return not_open(error);
+	if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0) {
+		not_open(error);
+		mnl_socket_close(socket);
+		return -1;
+	}
+	socket_tune(socket, bus);
+	return wrap(socket, out, error);
+}
+
+int netlink_adopt(int fd, struct netlink **out, struct error *error)
+{
+	struct mnl_socket *socket = mnl_socket_fdopen(fd);
+
+	if (!socket) {
+		not_open(error);
+		close(fd);
+		return -1;
+	}
+	if (wrap(socket, out, error))
+		return -1;
+	while (recv(fd, (*out)->answer, NETLINK_ANSWER_MAX, MSG_DONTWAIT) >= 0 || errno == ENOBUFS)
+		;
 	return 0;
 }
 

@@ -18,6 +18,7 @@ enum { NETLINK_TEXT = 256 };
 struct netlink {
 	struct mnl_socket *socket; /* for those who send batches themselves */
 	uint32_t portid;
+	bool is_owner;     /* of the tables that it creates: see owner.h */
 	uint32_t sequence; /* of the last message: see netlink_sequence() */
 	/* The kernel's words for the last failure, "" when it had none. */
 	char text[NETLINK_TEXT];
@@ -33,6 +34,12 @@ enum {
 
 /* Bus: NETLINK_ROUTE or NETLINK_NETFILTER. 0, or -1 with *error. netlink_close() is due on 0. */
 int netlink_open(int bus, struct netlink **out, struct error *error);
+
+/*
+ * The same with an open socket, whose queue is emptied: what is in it was for
+ * somebody else. The descriptor is ours, and is closed on failure, too.
+ */
+int netlink_adopt(int fd, struct netlink **out, struct error *error);
 
 /* NULL is fine. */
 void netlink_close(struct netlink *nl);

@@ -31,4 +31,11 @@ int nft_read(struct netlink *nl, struct arena *arena, struct nft_table *out, str
 int nft_commit(struct netlink *nl, const struct step *steps, size_t count, uint32_t generation,
 	       struct error *error);
 
+/*
+ * Makes the table as it was read that of the socket, which is an owner. The
+ * kernel lets nobody own a table that was made without that in mind: such a one
+ * is made anew in one transaction, with its counters. Returns as nft_commit().
+ */
+int nft_protect(struct netlink *nl, const struct nft_table *table, struct error *error);
+
 #endif

@@ -254,6 +254,11 @@ static int refused_step(const struct batch *batch, const struct step *step, int 
 {
 	bool lacks = code == -EOPNOTSUPP || (code == -ENOENT && step->action == ACTION_CREATE);
 
+	if (batch->nl->is_owner && step->kind == KIND_NFT_TABLE && code == -EOPNOTSUPP)
+		return error_set(batch->error, "no-protection",
+				 "table inet %s: this kernel cannot protect it, which takes Linux "
+				 "6.9; leave out --protect",
+				 NFT_TABLE);
 	return error_set(batch->error, lacks ? "no-nf-tables" : "kernel-refused",
 			 "%s %s: the kernel refused to %s it, and nothing was changed: %s%s",
 			 kind_name(step->kind), step->object, action_name(step->action),

@@ -11,8 +11,16 @@
 #include <stdint.h>
 #include <libmnl/libmnl.h>
 #include <libnftnl/rule.h>
+#include <linux/netfilter/nf_tables.h>
 
 #include "backends/nft.h"
+
+#ifndef NFT_TABLE_F_PERSIST /* linux/netfilter/nf_tables.h, since Linux 6.9 */
+#define NFT_TABLE_F_PERSIST 0x4
+#endif
+
+/* Flags of a table that a watcher protects: see owner.h. */
+enum { TABLE_PROTECTED = NFT_TABLE_F_OWNER | NFT_TABLE_F_PERSIST };
 
 /* How nf_tables and nft(8) describe a key. */
 struct key_wire {

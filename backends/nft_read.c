@@ -65,10 +65,13 @@ static int table_take(const struct nlmsghdr *message, void *context)
 	if (!in)
 		return -ENOMEM;
 	reading->table.exists = true;
-	/* Dormant, owned, or whatever comes: ours has none. */
-	reading->table.foreign_flags = nftnl_table_nlmsg_parse(message, in) < 0 ||
-				       nftnl_table_get_u32(in, NFTNL_TABLE_FLAGS) != 0;
-	reading->table.is_owned = nftnl_table_get_u32(in, NFTNL_TABLE_FLAGS) & NFT_TABLE_F_OWNER;
+	/* Dormant, or whatever comes: ours has none. Protecting it makes no difference to it. */
+	reading->table.foreign_flags =
+		nftnl_table_nlmsg_parse(message, in) < 0 ||
+		nftnl_table_get_u32(in, NFTNL_TABLE_FLAGS) & ~(uint32_t)TABLE_PROTECTED;
+	reading->table.owner = nftnl_table_get_u32(in, NFTNL_TABLE_OWNER);
+	reading->table.is_persistent =
+		nftnl_table_get_u32(in, NFTNL_TABLE_FLAGS) & NFT_TABLE_F_PERSIST;
 	reading->table.is_dormant =
 		nftnl_table_get_u32(in, NFTNL_TABLE_FLAGS) & NFT_TABLE_F_DORMANT;
 	nftnl_table_free(in);

@@ -34,10 +34,23 @@ static int name_write(struct batch *batch, int type, uint16_t flags, uint16_t na
 	return 0;
 }
 
+static int table_write(struct batch *batch, uint16_t flags)
+{
+	struct nlmsghdr *message = batch_add(batch, NFT_MSG_NEWTABLE, flags);
+
+	if (!message)
+		return -1;
+	mnl_attr_put_strz(message, NFTA_TABLE_NAME, NFT_TABLE);
+	if (batch->nl->is_owner)
+		mnl_attr_put_u32(message, NFTA_TABLE_FLAGS, htonl(TABLE_PROTECTED));
+	batch_close(batch, message);
+	return 0;
+}
+
 static int table_create(struct batch *batch, const struct step *step)
 {
 	(void)step;
-	return name_write(batch, NFT_MSG_NEWTABLE, CREATE, 0, NULL);
+	return table_write(batch, CREATE);
 }
 
 static int table_delete(struct batch *batch, const struct step *step)
@@ -305,4 +318,41 @@ int nft_commit(struct netlink *nl, const struct step *steps, size_t count, uint3
 		outcome = batch_commit(&batch);
 	batch_free(&batch);
 	return outcome;
+}
+
+/* All of a table as it was read, counters included, in the place of the live one. */
+static int table_repeat(struct netlink *nl, const struct nft_table *table, struct error *error)
+{
+	const struct document nothing = { 0 };
+	const struct state none = { 0 }, state = { .nft = *table };
+	struct plan plan;
+	int outcome;
+
+	plan_build(&nothing, &state, &none, &plan);
+	plan.steps[0].action = ACTION_UPDATE;
+	outcome = nft_commit(nl, plan.steps, plan.step_count, table->generation, error);
+	plan_free(&plan);
+	return outcome;
+}
+
+/* One that has outlived its owner is only taken over. */
+static int table_take_over(struct netlink *nl, const struct nft_table *table, struct error *error)
+{
+	const struct step step = { .kind = KIND_NFT_TABLE, .object = "inet " NFT_TABLE };
+	struct batch batch = { .nl = nl, .error = error, .step = &step };
+	int outcome = batch_begin(&batch, table->generation);
+
+	batch.step = &step;
+	if (outcome == 0)
+		outcome = table_write(&batch, NLM_F_CREATE);
+	if (outcome == 0)
+		outcome = batch_commit(&batch);
+	batch_free(&batch);
+	return outcome;
+}
+
+int nft_protect(struct netlink *nl, const struct nft_table *table, struct error *error)
+{
+	return table->is_persistent ? table_take_over(nl, table, error)
+				    : table_repeat(nl, table, error);
 }

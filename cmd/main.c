@@ -31,7 +31,7 @@ static const struct verb {
 	{ "status", verb_status, 0, false },
 	{ "import", verb_import, 0, false },
 	{ "show", verb_show, 0, true },
-	{ "watch", verb_watch, OPTION_REPAIR, true },
+	{ "watch", verb_watch, OPTION_PROTECT | OPTION_REPAIR, true },
 };
 
 static const struct verb *find_verb(const char *name)

@@ -38,6 +38,7 @@ static const struct option longs[] = {
 	{ "netns", required_argument, NULL, KEY_NETNS },
 	{ "out", required_argument, NULL, OPTION_OUT },
 	{ "prometheus", required_argument, NULL, OPTION_PROMETHEUS },
+	{ "protect", no_argument, NULL, OPTION_PROTECT },
 	{ "quiet", no_argument, NULL, KEY_QUIET },
 	{ "reason", required_argument, NULL, OPTION_REASON },
 	{ "repair", no_argument, NULL, OPTION_REPAIR },
@@ -148,6 +149,9 @@ static int set_verb_option(struct options *options, enum option_bit option, stru
 		return set_prometheus(options, error);
 	case OPTION_REASON:
 		return set_reason(options, error);
+	case OPTION_PROTECT:
+		options->protect = true;
+		return 0;
 	case OPTION_REPAIR:
 		options->repair = true;
 		return 0;

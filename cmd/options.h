@@ -25,6 +25,7 @@ enum option_bit {
 	OPTION_SERVICE = 1 << 23,
 	OPTION_IN = 1 << 24,
 	OPTION_PROMETHEUS = 1 << 25,
+	OPTION_PROTECT = 1 << 26,
 };
 
 struct options {
@@ -36,6 +37,7 @@ struct options {
 	bool full;              /* drift: with all warnings */
 	bool strict;            /* apply: a fatal warning is refused */
 	bool repair;            /* watch: what is found different */
+	bool protect;           /* watch: the table, from everybody else */
 	int confirm;            /* seconds; 0: not asked for */
 	int lock_timeout;       /* seconds */
 	const char *out;        /* plan --out; NULL: none */

@@ -8,10 +8,21 @@
 #include <unistd.h>
 
 #include "backends/boot.h"
+#include "backends/lock.h"
 #include "backends/notify.h"
+#include "backends/owner.h"
 #include "cmd/watch.h"
 
-enum { WAIT_SIGNAL, WAIT_FILES, WAIT_EVENTS, WAIT_COUNT = WAIT_EVENTS + EVENTS_FDS };
+enum {
+	WAIT_SIGNAL,
+	WAIT_FILES,
+	WAIT_BORROWERS,
+	WAIT_EVENTS,
+	WAIT_COUNT = WAIT_EVENTS + EVENTS_FDS
+};
+
+/* To wait for whoever is making a change, at the start. */
+enum { LOCK_SECONDS = 10 };
 
 /* --- the beginning and the end -------------------------------------------- */
 
@@ -32,6 +43,22 @@ static int signals_open(struct watch *watch, struct error *error)
 	return 0;
 }
 
+/* Under the lock: two that start at once must not both find nobody there. */
+static bool protection_open(struct context *context)
+{
+	int result;
+
+	if (!context->options->protect)
+		return true;
+	if (lock_take(LOCK_SECONDS, &context->lock, &context->error))
+		return false;
+	result = owner_open(&context->error);
+	context->report.exit = result == OWNER_TAKEN ? EXIT_BUSY : EXIT_ERROR;
+	lock_release(context->lock);
+	context->lock = -1;
+	return result == 0;
+}
+
 static bool watch_open(struct watch *watch)
 {
 	struct context *context = watch->context;
@@ -49,7 +76,7 @@ static bool watch_open(struct watch *watch)
 		return false;
 	context->report.exit = EXIT_ERROR;
 	if (signals_open(watch, &context->error) < 0 ||
-	    events_open(&watch->events, &context->error) < 0)
+	    events_open(&watch->events, &context->error) < 0 || !protection_open(context))
 		return false;
 	context->report.exit = EXIT_DONE;
 	return true;
@@ -57,6 +84,7 @@ static bool watch_open(struct watch *watch)
 
 static void watch_close(struct watch *watch)
 {
+	owner_close();
 	events_close(watch->events);
 	changes_close(&watch->changes);
 	if (watch->signals >= 0)
@@ -121,6 +149,7 @@ static void wait_until(struct watch *watch, int64_t due)
 	struct pollfd waits[WAIT_COUNT] = {
 		[WAIT_SIGNAL] = { watch->signals, POLLIN, 0 },
 		[WAIT_FILES] = { watch->changes.fd, POLLIN, 0 },
+		[WAIT_BORROWERS] = { owner_fd(), POLLIN, 0 },
 	};
 
 	events_poll(watch->events, &waits[WAIT_EVENTS]);
@@ -143,11 +172,13 @@ static void watch_run(struct watch *watch)
 	int64_t watchdog = notify_watchdog(), watchdog_due = watchdog ? boot_clock() : 0;
 	bool is_ready = false;
 
-	while (signals_read(watch)) {
+	while (signals_read(watch) && !watch->is_ending) {
 		int64_t now = boot_clock();
 
 		events_take(watch, now);
 		files_take(watch, now);
+		if (owner_fd() >= 0)
+			owner_serve();
 		act(watch, now);
 		if (!is_ready)
 			notify_send("READY=1");
@@ -178,7 +209,7 @@ void verb_watch(struct context *context)
 		watch_document_begin(&watch);
 		watch_tell(&watch, EVENT_STARTED);
 		watch_run(&watch);
-		context->report.exit = EXIT_DONE;
+		context->report.exit = watch.is_ending ? EXIT_ERROR : EXIT_DONE;
 	}
 	context->has_printed = context->report.exit == EXIT_DONE || given->json;
 	if (context->has_printed)

@@ -43,9 +43,9 @@ struct context {
 	struct warning *notices;
 	size_t notice_count, notice_room;
 	json_t *pending, *last; /* for the report */
+	json_t *known;          /* watch: the last change that it knows of; NULL: none */
 	struct import import;   /* of import */
 	struct report report;
-	json_t *known; /* the last change that it knows of; NULL: none */
 };
 
 void verb_validate(struct context *context);

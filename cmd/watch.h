@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The parts of `detour watch`: verb_watch.c waits for whatever happens,
- * watch_look.c looks and repairs, watch_document.c reads the document again,
+ * watch_look.c looks, repairs and protects, watch_document.c reads the document again,
  * watch_report.c tells about it.
  */
 #ifndef CMD_WATCH_H
@@ -21,6 +21,7 @@ enum event {
 	EVENT_IN_SYNC,
 	EVENT_DRIFT,
 	EVENT_REPAIRED,
+	EVENT_PROTECTED, /* the table is ours alone from now on */
 	EVENT_CONFLICT,
 	EVENT_REFUSED, /* a change is pending, or what we would do was not wanted */
 	EVENT_FAILED,
@@ -45,6 +46,7 @@ struct watch {
 	struct stamp stamp;   /* of the document's file, as last tried */
 	int64_t document_due; /* when to read it again; 0: nothing has happened to it */
 	bool is_refused;      /* what the file holds now */
+	bool is_ending;       /* what was asked for cannot be done */
 
 	char told[DIGEST_TEXT]; /* of the state that was told last: it is told once */
 };

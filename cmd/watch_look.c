@@ -2,7 +2,9 @@
 #include <string.h>
 
 #include "backends/boot.h"
+#include "backends/live.h"
 #include "backends/lock.h"
+#include "backends/owner.h"
 #include "cmd/change.h"
 #include "cmd/watch.h"
 
@@ -107,10 +109,59 @@ static const struct comparison *latest(const struct context *context)
 	return context->applied.latest ? context->applied.latest : &context->comparison;
 }
 
+/* --- protecting the table ------------------------------------------------- */
+
+/* False: the report says why it is not ours. */
+static bool take_table(struct context *context, bool *changed)
+{
+	struct kernel *kernel = context_kernel(context);
+	int result = -1;
+
+	*changed = false;
+	if (!kernel)
+		return false;
+	if (change_lock(context)) {
+		result = live_protect(kernel, changed, &context->error);
+		if (result < 0)
+			context->report.exit = EXIT_ERROR;
+		change_unlock(context);
+	}
+	live_close(kernel);
+	return result == 0;
+}
+
+static void protect(struct watch *watch)
+{
+	struct context *context = watch->context;
+	int64_t now = boot_clock();
+	bool changed;
+
+	context->report.exit = EXIT_DONE;
+	if (take_table(context, &changed)) {
+		if (changed)
+			watch_tell(watch, EVENT_PROTECTED);
+	} else if (!strcmp(context->error.code, "busy")) {
+		wait_for_lock(watch, now);
+	} else {
+		watch->is_ending = !strcmp(context->error.code, "no-protection");
+		watch->hold = pace_failed(&watch->pace, now);
+		watch_tell_once(watch, EVENT_FAILED);
+	}
+}
+
+/* Whether the look has seen a table that is not ours alone, and may be. */
+static bool is_unprotected(const struct comparison *look)
+{
+	const struct nft_table *table = &look->observed.nft;
+
+	return look->made && table->exists && !table->is_owned && !owner_is_self(table->owner);
+}
+
 void watch_look(struct watch *watch)
 {
 	struct context *context = watch->context;
 	const struct comparison *look;
+	bool must_protect;
 
 	changes_renew(&watch->changes);
 	context->report.exit = EXIT_DONE;
@@ -121,9 +172,18 @@ void watch_look(struct watch *watch)
 	else
 		compare(context);
 	judge(watch, boot_clock());
+	watch->is_ending = !strcmp(context->error.code, "no-protection");
 	look = latest(context);
 	if (look->made)
 		events_concern(watch->events, &context->document, &look->observed, &look->plan);
+	must_protect = watch->options.protect && is_unprotected(look);
 	watch->causes = 0;
+	/* What ends the watch is told with its end. */
+	if (watch->is_ending)
+		return;
 	context_reset(context);
+	if (must_protect)
+		protect(watch);
+	if (must_protect && !watch->is_ending)
+		context_reset(context);
 }

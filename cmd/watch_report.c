@@ -20,6 +20,7 @@ static const struct {
 	[EVENT_IN_SYNC] = { "in-sync", true },
 	[EVENT_DRIFT] = { "drift", false },
 	[EVENT_REPAIRED] = { "repaired", false },
+	[EVENT_PROTECTED] = { "protected", true },
 	[EVENT_CONFLICT] = { "conflict", false },
 	[EVENT_REFUSED] = { "refused", false },
 	[EVENT_FAILED] = { "failed", false },
@@ -121,8 +122,9 @@ static const char *event_text(const struct watch *watch, struct arena *arena, en
 
 	switch (event) {
 	case EVENT_STARTED:
-		return arena_printf(arena, "%s%s", report->file,
-				    watch->options.repair ? ", drift is repaired" : "");
+		return arena_printf(arena, "%s%s%s", report->file,
+				    watch->options.repair ? ", drift is repaired" : "",
+				    watch->options.protect ? ", the table is protected" : "");
 	case EVENT_DRIFT:
 		return arena_printf(arena, "effect %s: %s", effect_name(plan_of(report)->effect),
 				    steps_text(arena, plan_of(report)));
@@ -144,6 +146,7 @@ static const char *event_text(const struct watch *watch, struct arena *arena, en
 	case EVENT_STOPPED:
 		return error_text(arena, report);
 	case EVENT_IN_SYNC:
+	case EVENT_PROTECTED:
 		break;
 	}
 	return "";

@@ -121,9 +121,11 @@ static void table_conflict(struct diff *diff)
 	struct conflict *item = conflict(diff, KIND_NFT_TABLE);
 
 	item->object = "inet " NFT_TABLE;
-	item->found = "a table that another program owns (flag owner)";
+	item->found = arena_printf(&diff->plan->arena,
+				   "a table that another program owns (netlink port id %u)",
+				   diff->observed->nft.owner);
 	item->wanted = "a table that detour can change";
-	item->hint = "end that program; the table goes with it";
+	item->hint = "end that program";
 }
 
 void diff_conflicts(struct diff *diff)

@@ -157,7 +157,9 @@ struct nft_table {
 	bool exists;
 	bool foreign_flags;       /* dormant, or whatever else ours has not */
 	bool is_dormant;          /* its hooks see no packet: NFT_TABLE_F_DORMANT */
-	bool is_owned;            /* by another program, while it runs: NFT_TABLE_F_OWNER */
+	uint32_t owner;           /* port id of the socket that alone may change it; 0: any may */
+	bool is_owned;            /* by another program than a watcher of ours */
+	bool is_persistent;       /* outlives its owner, and can be owned again */
 	uint32_t generation;      /* of the whole ruleset when this was read; 0: not read */
 	struct nft_chain *chains; /* sorted by name */
 	size_t chain_count, chain_room;

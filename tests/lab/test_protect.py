@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A table that only the watcher can change: nft flush ruleset passes it by, detour's other verbs go
+on as if nothing were different, and it outlives the watcher."""
+
+import contextlib
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import time
+
+import pytest
+
+from lab import DETOUR, Flood, LabError, document, redirect, tcp_packet
+from watcher import DOCUMENT, Watcher
+
+OTHER = document(redirects=redirect(services=["22/tcp"]))
+NFT_TABLE_F_OWNER, NFT_TABLE_F_PERSIST = 2, 4
+NFNL_SUBSYS_NFTABLES, NFT_MSG_NEWTABLE, NFT_MSG_GETTABLE = 10, 0, 1
+NFTA_TABLE_NAME, NFTA_TABLE_FLAGS = 1, 2
+NFPROTO_INET = 1
+
+
+def flags(lab):
+    """Of the table inet detour, as the kernel tells them; None when it is not there."""
+    name = struct.pack("=HH8s", 11, NFTA_TABLE_NAME, b"detour")
+    request = struct.pack("=BBH", NFPROTO_INET, 0, 0) + name
+    kind = NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETTABLE
+    header = struct.pack("=IHHII", 16 + len(request), kind, 1, 1, 0)
+    with lab.inside("router"):
+        sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)
+    with sock:
+        sock.send(header + request)
+        data = sock.recv(65536)
+    if struct.unpack_from("=H", data, 4)[0] != NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWTABLE:
+        return None
+    at = 20
+    while True:
+        size, kind = struct.unpack_from("=HH", data, at)
+        if kind == NFTA_TABLE_FLAGS:
+            return struct.unpack_from("!I", data, at + 4)[0]
+        at += (size + 3) & ~3
+
+
+OWNED = NFT_TABLE_F_OWNER | NFT_TABLE_F_PERSIST
+
+
+KERNEL = tuple(map(int, re.findall(r"\d+", os.uname().release)[:2]))
+pytestmark = pytest.mark.skipif(KERNEL < (6, 9), reason="protection takes Linux 6.9")
+
+
+@contextlib.contextmanager
+def protected(lab, *args, wanted=None, first="repaired"):
+    with Watcher(lab, "--protect", *args, document=wanted or document()) as watcher:
+        watcher.wait(first, "in-sync", exit=0)
+        if flags(lab) != OWNED:
+            watcher.wait("protected")
+        assert flags(lab) == OWNED
+        yield watcher
+
+
+def expressions(lab):
+    """Of all rules, as nft(8) lists them, counters included."""
+    listed = json.loads(lab.tool("router", "nft -j list table inet detour"))["nftables"]
+    return [item["rule"]["expr"] for item in listed if "rule" in item]
+
+
+def test_nft_flush_ruleset_passes_it_by(lab, family):
+    with protected(lab, "--repair"):
+        lab.tool("router", "nft flush ruleset")
+        assert flags(lab) == OWNED
+        assert lab.connect("client", family.server, 3389) == "gateway"
+        for stray in ("delete table inet detour", "flush chain inet detour forward"):
+            with pytest.raises(LabError):
+                lab.nft("router", stray)
+        assert lab.detour("drift", document()).exit == 0
+
+
+def test_a_table_that_stands_is_taken_over_with_its_counters(lab, family):
+    lab.apply(document())
+    assert lab.connect("client", family.server, 3389) == "gateway"
+    before, elements = expressions(lab), lab.tool("router", "nft -s list sets inet")
+    assert '"packets": 1' in json.dumps(before)
+    with protected(lab, first="in-sync"):
+        assert expressions(lab) == before
+        assert lab.tool("router", "nft -s list sets inet") == elements
+        assert lab.detour("drift", document()).exit == 0
+    assert flags(lab) == NFT_TABLE_F_PERSIST
+
+
+def test_without_repair_it_protects_whatever_is_applied(lab):
+    lab.apply(document())
+    with protected(lab, first="in-sync") as watcher:
+        lab.detour("destroy")
+        assert flags(lab) is None
+        lab.apply(document())
+        assert flags(lab) == OWNED
+        lab.ip("router", "rule del priority 100")
+        watcher.wait("drift")
+
+
+def reports_of_a_session(lab):
+    """What a change window says, without what differs from run to run."""
+    runs = [
+        lab.detour("apply", document()),
+        lab.detour("apply", document()),
+        lab.detour("plan", OTHER),
+        lab.detour("apply", OTHER, "--confirm", "100"),
+        lab.detour("revert"),
+        lab.detour("drift", document()),
+        lab.detour("apply", OTHER, "--confirm", "100"),
+        lab.detour("confirm"),
+        lab.detour("recover"),
+        lab.detour("destroy"),
+        lab.detour("apply", document()),
+    ]
+    for run in runs:
+        run.json.pop("pending", None)
+    return [(run.exit, run.json, run.errors) for run in runs]
+
+
+def test_all_verbs_say_and_do_the_same_while_it_runs(lab):
+    plain = reports_of_a_session(lab)
+    bare = lab.snapshot()
+    lab.detour("destroy")
+    for file in pathlib.Path("/var/lib/detour").glob("*"):
+        file.unlink()
+    with Watcher(lab, "--protect", document=document()):
+        guarded = reports_of_a_session(lab)
+        assert flags(lab) == OWNED
+    assert guarded == plain
+    assert lab.snapshot()["rules"] == bare["rules"]
+
+
+def test_a_change_is_reverted_in_time_while_it_runs(lab):
+    with protected(lab, "--repair") as watcher:
+        lab.apply(OTHER, "--confirm", "1")
+        watcher.wait("refused")
+        watcher.wait("in-sync")
+        assert lab.detour("drift", document()).exit == 0
+        assert flags(lab) == OWNED
+
+
+def test_it_outlives_a_watcher_that_is_killed_and_the_next_takes_it_over(lab):
+    with protected(lab, "--repair") as watcher:
+        watcher.process.send_signal(signal.SIGKILL)
+        watcher.process.wait()
+    assert flags(lab) == NFT_TABLE_F_PERSIST
+    lab.apply(OTHER)
+    assert lab.detour("drift", OTHER).exit == 0
+    with protected(lab, "--repair", wanted=OTHER, first="in-sync"):
+        lab.tool("router", "nft flush ruleset")
+        assert lab.detour("drift", OTHER).exit == 0
+        lab.apply(OTHER)
+    lab.detour("destroy")
+    assert flags(lab) is None
+
+
+def test_of_two_the_second_says_who_the_first_is(lab):
+    with protected(lab, "--repair") as first, lab.inside("router"):
+        words = [DETOUR, "watch", "--protect", str(DOCUMENT)]
+        second = subprocess.run(words, capture_output=True, text=True, timeout=60)
+        assert second.returncode == 75
+        assert f"process {first.pid} protects the table already" in second.stderr
+    assert flags(lab) == NFT_TABLE_F_PERSIST
+
+
+class Flusher(threading.Thread):
+    """Flushes the ruleset and all policy rules over and over, as fast as nft and ip go."""
+
+    RULES = "rule flush", "-6 rule flush", "rule add lookup main", "-6 rule add lookup main"
+
+    def __init__(self, lab):
+        super().__init__(daemon=True)
+        self.lab, self.running, self.rounds = lab, True, 0
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.running = False
+        self.join()
+
+    def run(self):
+        while self.running:
+            self.lab.tool("router", "nft flush ruleset")
+            with self.lab.inside("router"):  # what the watcher has removed itself is an error
+                subprocess.run(
+                    ["ip", "-force", "-batch", "-"],
+                    input="\n".join(self.RULES) + "\n",
+                    text=True,
+                    check=False,
+                    capture_output=True,
+                )
+            self.rounds += 1
+
+
+def test_nothing_leaks_while_others_flush_everything_all_the_time(lab, record_property):
+    """1,000 selected connections, none of which reaches the server."""
+    make = lambda number: tcp_packet("10.0.0.2", "10.1.0.5", 1024 + number % 60000, 3389)
+    with protected(lab, "--repair"), lab.watch("server") as watch:
+        start = time.monotonic()
+        with Flusher(lab) as flusher, Flood(watch, make) as flood:
+            while flusher.is_alive() and (flood.sent < 1000 or flusher.rounds < 100):
+                flood.join(0.01)
+            assert flusher.rounds >= 100
+        record_property("flushes_a_second", round(flusher.rounds / (time.monotonic() - start)))
+    assert not watch.at("server", 3389)
