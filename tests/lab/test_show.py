@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""detour show on a real router: what it counts, and what it says is broken."""
+
+import json
+import socket
+
+import jsonschema
+import pytest
+
+from lab import PATIENCE, REPO, document, gateway, redirect, udp_packet
+
+VALIDATOR = jsonschema.Draft202012Validator(
+    json.loads((REPO / "schemas/report.schema.json").read_text())
+)
+RTMGRP_NEIGH = 4  # linux/rtnetlink.h
+DNS = redirect(name="dns", services=["53/udp"])
+ONLY_IPV4 = redirect(servers={"networks": ["10.1.0.0/24"]})
+
+
+class Shown:
+    """The report of show, its only gateway, and its redirects by name."""
+
+    def __init__(self, lab, wanted):
+        result = lab.detour("show", wanted)
+        VALIDATOR.validate(result.json)
+        self.exit = result.exit
+        (self.gateway,) = result.json["gateways"]
+        self.redirects = {item["name"]: item for item in result.json["redirects"]}
+        self.warnings = {warning["code"] for warning in result.json["warnings"]}
+        self.connections = {
+            name: item["connections_total"] for name, item in self.redirects.items()
+        }
+
+
+def picture(lab, wanted):
+    return lab.detour("show", wanted, wants_json=False).text
+
+
+# What it counts
+
+
+def test_packets_and_bytes_are_those_that_were_sent(lab, family):
+    wanted = document(None, [redirect(), DNS])
+    lab.apply(wanted)
+    before = Shown(lab, wanted)
+    size = (40 if family.is_ipv6 else 20) + 8 + len("who?")
+    for port in (5001, 5002) * 3:
+        answer = lab.ask_udp("client", family.server, 53, source_port=port)
+        assert answer == "gateway"
+    after = Shown(lab, wanted)
+    assert (before.exit, after.exit) == (0, 0)
+    assert after.connections == {"rdp": 0, "dns": 2}
+    assert after.gateway["packets"] - before.gateway["packets"] == 6
+    assert after.gateway["bytes"] - before.gateway["bytes"] == 6 * size
+    assert after.gateway["connections"] - before.gateway["connections"] == 2
+
+
+def test_a_connection_counts_once_and_while_it_lasts(lab, family):
+    lab.apply(document())
+    for number in (1, 2, 3):
+        connection = lab.open("client", family.server, 3389)
+        assert connection.answer == connection.ask() == "gateway"
+        assert lab.connect("client", family.server, 8080) == "server"
+        shown = Shown(lab, document())
+        assert (shown.connections, shown.gateway["connections"]) == ({"rdp": number}, number)
+    assert "3 connections so far" in picture(lab, document())
+    assert "3 connections now" in picture(lab, document())
+    lab.tool("router", "conntrack -D -m 0x10/0xf0")
+    assert Shown(lab, document()).gateway["connections"] == 0
+    assert Shown(lab, document()).connections == {"rdp": 3}
+
+
+def test_counters_survive_an_apply_that_changes_something_else(lab, family):
+    lab.apply(document())
+    assert lab.connect("client", family.server, 3389) == "gateway"
+    wanted = document(gateway(priority=140), [DNS, redirect()])
+    lab.apply(wanted)
+    assert Shown(lab, wanted).connections == {"rdp": 1, "dns": 0}
+    assert lab.connect("client", family.server, 3389) == "gateway"
+    assert Shown(lab, wanted).connections == {"rdp": 2, "dns": 0}
+
+
+# What it says is broken
+
+
+def test_a_link_that_is_down_is_marked(lab):
+    lab.apply(document())
+    lab.link_down("eth2")
+    shown = Shown(lab, document())
+    assert (shown.exit, shown.gateway["link"], shown.gateway["state"]) == (2, "down", "differs")
+    assert shown.gateway["flaws"] and shown.redirects["rdp"]["fate"]
+    lines = picture(lab, document()).splitlines()
+    assert any("eth2" in line and " down " in line for line in lines)
+    lab.link_up("eth2")
+    lab.apply(document())
+    assert Shown(lab, document()).exit == 0
+
+
+def lose_address(lab, family):
+    """The gateway has the address no longer, and the router has asked for it in vain."""
+    word = family.name
+    lab.sysctl("router", f"net/{word}/neigh/eth2/mcast_solicit", 1)
+    lab.sysctl("router", f"net/{word}/neigh/eth2/retrans_time_ms", 10)
+    length = 64 if family.is_ipv6 else 24
+    lab.ip("gateway", f"addr del {family.gateway}/{length} dev eth0")
+    lab.ip("router", f"{family.ip} neigh flush dev eth2")
+    with lab.inside("router"):
+        events = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+    with events:
+        events.settimeout(PATIENCE)
+        events.bind((0, RTMGRP_NEIGH))
+        lab.send("client", udp_packet(family.client, family.server, 5001, 53))
+        while family.gateway not in lab.ip("router", f"{family.ip} neigh show nud failed"):
+            events.recv(65536)
+
+
+def test_a_next_hop_that_does_not_answer_is_marked(lab, family):
+    lab.apply(document(None, DNS))
+    lose_address(lab, family)
+    shown = Shown(lab, document(None, DNS))
+    states = {hop["address"]: hop["neighbour"] for hop in shown.gateway["next_hops"]}
+    assert (shown.exit, shown.gateway["state"]) == (2, "live")
+    assert [address for address, state in states.items() if state == "failed"] == [family.gateway]
+    lines = [line for line in picture(lab, document(None, DNS)).splitlines() if "no answer" in line]
+    assert len(lines) == 1 and family.gateway in lines[0]
+
+
+def test_a_gateway_of_which_no_address_answers_gets_nothing_through(lab):
+    wanted = document(gateway(addresses=["10.2.0.10"]), ONLY_IPV4)
+    lab.apply(wanted)
+    lab.ip("router", "neigh replace 10.2.0.10 dev eth2 nud failed")
+    shown = Shown(lab, wanted)
+    assert (shown.exit, shown.redirects["rdp"]["state"]) == (2, "live")
+    assert shown.redirects["rdp"]["fate"] == "is dropped: the gateway does not answer"
+
+
+@pytest.mark.parametrize("command", ["flush", "delete"])
+def test_a_table_that_somebody_emptied_is_told(lab, family, command):
+    lab.apply(document())
+    assert lab.connect("client", family.server, 3389) == "gateway"
+    lab.nft("router", f"{command} table inet detour")
+    shown = Shown(lab, document())
+    assert (shown.exit, shown.redirects["rdp"]["state"]) == (2, "missing")
+    assert shown.redirects["rdp"]["effect"] == "leak"
+    assert shown.redirects["rdp"]["fate"] == "reaches the servers directly"
+    assert "✗ not live" in picture(lab, document())
+    assert lab.connect("client", family.server, 3389) == "server"
+
+
+def test_it_warns_of_what_else_is_on_the_router(lab):
+    lab.apply(document())
+    assert Shown(lab, document()).warnings == set()
+    lab.sysctl("router", "net/ipv4/ip_forward", 0)
+    lab.foreign_chain("router", "forward", "10", "counter")
+    shown = Shown(lab, document())
+    assert shown.exit == 0 and "forwarding-off" in shown.warnings
+    full = lab.detour("drift", document(), "--full")
+    assert {warning["code"] for warning in full.json["warnings"]} == shown.warnings
+    assert "[forwarding-off, fatal]" in picture(lab, document())
+
+
+def test_it_writes_nothing(lab):
+    for code in (2, 0):
+        before = lab.snapshot()
+        assert Shown(lab, document()).exit == code
+        assert lab.snapshot() == before
+        lab.apply(document())
