@@ -8,12 +8,13 @@ static bool load(struct context *context)
 						: context_load_either(context);
 }
 
+/* What others do on the router delays no change: plan tells it, and --strict asks for it. */
 void verb_apply(struct context *context)
 {
 	struct scope scope = {
 		.document = &context->document,
-		.neighbours = true,
-		.surroundings = true,
+		.neighbours = context->options->strict,
+		.surroundings = context->options->strict,
 	};
 	bool is_loaded = load(context);
 
