@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "reconcile/parts.h"
 #include "reconcile/rule_build.h"
 
 enum level { LEVEL_SERVER, LEVEL_SERVICE, LEVEL_CLIENT, LEVEL_COUNT };
@@ -55,8 +56,7 @@ struct sweep {
 	size_t active_count;
 	uint64_t hash; /* of the active members */
 	struct groups groups;
-	const char *map;
-	struct nft_set built; /* its elements; pushed to the table when complete */
+	struct nft_set built; /* pushed to the table when complete */
 };
 
 static const char *chain_for(struct dispatch *dispatch, enum level level,
@@ -262,6 +262,17 @@ static void sweep_run(struct sweep *sweep)
 	}
 }
 
+static enum field level_field(const struct dispatch *dispatch, enum level level)
+{
+	static const enum field fields[LEVEL_COUNT][FAMILY_COUNT] = {
+		[LEVEL_SERVER] = { FIELD_IP_DADDR, FIELD_IP6_DADDR },
+		[LEVEL_SERVICE] = { FIELD_SERVICE, FIELD_SERVICE },
+		[LEVEL_CLIENT] = { FIELD_IP_SADDR, FIELD_IP6_SADDR },
+	};
+
+	return fields[level][dispatch->family];
+}
+
 /* A map that leads each key of the level to the chain for those that cover it; how many keys. */
 static size_t map_build(struct dispatch *dispatch, enum level level, const struct members *members,
 			const char *name)
@@ -273,14 +284,19 @@ static size_t map_build(struct dispatch *dispatch, enum level level, const struc
 		.members = members,
 		.bytes = level_bytes(dispatch, level),
 	};
-	enum key_type key = level == LEVEL_SERVICE ? KEY_SERVICE : address[dispatch->family];
-	struct nft_set *set;
+	size_t count;
 
 	sweep_run(&sweep);
-	set = set_build(dispatch->arena, dispatch->table, name, key, true);
-	set->elements = sweep.built.elements;
-	set->element_count = sweep.built.element_count;
-	return set->element_count;
+	sweep.built.name = name;
+	sweep.built.key = level == LEVEL_SERVICE ? KEY_SERVICE : address[dispatch->family];
+	sweep.built.is_map = true;
+	count = sweep.built.element_count;
+	if (level != LEVEL_SERVICE)
+		parts_divide(dispatch->arena, dispatch->table, level_field(dispatch, level),
+			     &sweep.built);
+	*ARENA_PUSH(dispatch->arena, dispatch->table->sets, dispatch->table->set_count,
+		    dispatch->table->set_room) = sweep.built;
+	return count;
 }
 
 static bool spans_equal(const struct spans *a, const struct spans *b)
@@ -342,8 +358,6 @@ static void chain_try(struct dispatch *dispatch, const char *name, const struct 
 static void chain_divide(struct dispatch *dispatch, enum level level, const char *name,
 			 const struct members *members)
 {
-	static const enum field saddr[FAMILY_COUNT] = { FIELD_IP_SADDR, FIELD_IP6_SADDR };
-	enum field field = level == LEVEL_SERVICE ? FIELD_SERVICE : saddr[dispatch->family];
 	const char *map = arena_printf(dispatch->arena, "by-%s_%s",
 				       level == LEVEL_SERVICE ? "service" : "client", name);
 	struct nft_chain *chain;
@@ -353,7 +367,7 @@ static void chain_divide(struct dispatch *dispatch, enum level level, const char
 	chain = chain_build(dispatch->arena, dispatch->table, name);
 	rule = rule_build(dispatch->arena, chain, ROLE_DISPATCH, "by %s",
 			  level == LEVEL_SERVICE ? "service" : "client");
-	stmt_vmap(dispatch->arena, rule, field, map);
+	stmt_vmap(dispatch->arena, rule, level_field(dispatch, level), map);
 }
 
 /* The chain that finds the one redirect of these to which a packet belongs. */

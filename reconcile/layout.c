@@ -16,7 +16,8 @@
  *
  * Where networks of several redirects overlap, the map leads to a shared chain,
  * which tells them apart by service, then by client, and tries those that are
- * still alike in the document's order (see docs/layout.md for the figures).
+ * still alike in the document's order (see docs/layout.md for the figures). A
+ * big map of addresses stands in parts: see parts.h.
  */
 #include "reconcile/expand.h"
 
@@ -272,8 +273,6 @@ static void select_chain(struct layout *layout)
 			continue;
 		rule = rule_build(layout->arena, chain_named(layout->table, "select", ""),
 				  ROLE_DISPATCH, "%s", family_name(family));
-		stmt_match_byte(layout->arena, rule, FIELD_NFPROTO, 0, family_nfproto(family),
-				false);
 		stmt_vmap(layout->arena, rule, daddr[family], servers_map[family]);
 	}
 }

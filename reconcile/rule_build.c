@@ -103,6 +103,12 @@ void stmt_lookup(struct arena *arena, struct nft_rule *rule, enum field field, c
 
 void stmt_vmap(struct arena *arena, struct nft_rule *rule, enum field field, const char *map)
 {
+	bool is_ipv4 = field == FIELD_IP_SADDR || field == FIELD_IP_DADDR;
+	bool is_ipv6 = field == FIELD_IP6_SADDR || field == FIELD_IP6_DADDR;
+
+	if (is_ipv4 || is_ipv6)
+		stmt_match_byte(arena, rule, FIELD_NFPROTO, 0,
+				family_nfproto(is_ipv4 ? FAMILY_IPV4 : FAMILY_IPV6), false);
 	stmt_build(arena, rule, STMT_VMAP, field)->name = map;
 }
 

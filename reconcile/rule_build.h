@@ -32,6 +32,7 @@ void stmt_match_name(struct arena *arena, struct nft_rule *rule, enum field fiel
 		     bool negate);
 void stmt_lookup(struct arena *arena, struct nft_rule *rule, enum field field, const char *set,
 		 bool negate);
+/* Behind a match of the address's family, without which nft(8) does not print its name. */
 void stmt_vmap(struct arena *arena, struct nft_rule *rule, enum field field, const char *map);
 
 /* The bits of mask become value, the others stay. */

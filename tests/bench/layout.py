@@ -167,7 +167,21 @@ class Layout:
         """A rule that finds the redirect, or the shared chain, of the server's address."""
         spans = cut([(n, self.by_name[n].servers) for n in group])
         entries = [(address_text(s, self.family), self.chain_of(g, steps)) for s, g in spans]
+        if self.options.get("parts"):
+            entries = self.add_parts(name, [s for s, _ in spans], entries)
         return f"{IP[self.family]} daddr vmap @{self.add_map(name, TYPE[self.family], entries)}"
+
+    def add_parts(self, name, spans, entries):
+        """Maps of so many elements each, and the entries of one that leads to them."""
+        size, last = self.options["parts"], (1 << BITS[self.family]) - 1
+        starts = [0, *(first for first, _ in spans[size::size])]
+        parts = []
+        for i, (first, behind) in enumerate(zip(starts, [*starts[1:], last + 1])):
+            part = f"{name}_{i}"
+            self.add_map(part, TYPE[self.family], entries[i * size : (i + 1) * size])
+            self.add_chain(part, [f"{IP[self.family]} daddr vmap @{part}"])
+            parts.append((address_text((first, behind - 1), self.family), part))
+        return parts
 
     def select(self):
         raise NotImplementedError
@@ -287,6 +301,7 @@ LAYOUTS = {
     "A, plain set": (AddressFirst, {"plain_set": True}),
     "A, hash of interfaces": (AddressFirst, {"interfaces": "hash"}),
     "A, interface inline": (AddressFirst, {"interfaces": "inline"}),
+    "A, in parts": (AddressFirst, {"parts": 10000}),
     "A1, linear": (AddressFirst, {"steps": ()}),
     "A2, by service": (AddressFirst, {"steps": ("services",)}),
     "B, service first": (ServiceFirst, {}),
