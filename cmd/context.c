@@ -269,6 +269,16 @@ void context_note_forgotten(struct context *context, const struct error *error)
 			     "%s", error->message);
 }
 
+void context_report(struct context *context)
+{
+	struct report *report = &context->report;
+
+	report->notices = context->notices;
+	report->notice_count = context->notice_count;
+	report->pending = context->pending;
+	report->last = context->last;
+}
+
 const char *context_user(struct context *context)
 {
 	if (!context->user[0])

@@ -65,9 +65,8 @@ static const struct verb *choose_verb(const struct options *options, struct erro
 
 static void show(const struct report *report, bool colour)
 {
-	struct canvas canvas = { .columns = terminal_columns(), .colour = colour };
+	const struct canvas canvas = terminal_canvas(colour);
 
-	canvas.is_ascii = !terminal_is_utf8();
 	report_show(report, &canvas, stdout);
 }
 
@@ -76,10 +75,7 @@ static void print(struct context *context)
 	const struct options *options = context->options;
 	struct report *report = &context->report;
 
-	report->notices = context->notices;
-	report->notice_count = context->notice_count;
-	report->pending = context->pending;
-	report->last = context->last;
+	context_report(context);
 	if (!options->json)
 		report_errors(report, stderr);
 	if (options->quiet && report->exit == EXIT_DONE)

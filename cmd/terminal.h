@@ -6,10 +6,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Of the terminal; else what COLUMNS says; else 80. */
-size_t terminal_columns(void);
+#include "reconcile/report.h"
 
-/* Whether the locale (LC_ALL, LC_CTYPE, LANG) is one of UTF-8. */
-bool terminal_is_utf8(void);
+/*
+ * As wide as the terminal; else as COLUMNS says; else 80 columns. In ASCII unless the locale
+ * (LC_ALL, LC_CTYPE, LANG) is one of UTF-8.
+ */
+struct canvas terminal_canvas(bool colour);
+
+/* Lines of the terminal; 24 where it does not say. */
+size_t terminal_rows(void);
 
 #endif

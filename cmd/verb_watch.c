@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The loop of `detour watch`: one process, one thread, whatever happens comes by poll(). */
-#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "backends/boot.h"
 #include "backends/lock.h"
 #include "backends/notify.h"
 #include "backends/owner.h"
+#include "cmd/signals.h"
 #include "cmd/watch.h"
 
 enum {
@@ -25,23 +24,6 @@ enum {
 enum { LOCK_SECONDS = 10 };
 
 /* --- the beginning and the end -------------------------------------------- */
-
-/* From now on they are read, one after the other, when nothing is half done. */
-static int signals_open(struct watch *watch, struct error *error)
-{
-	sigset_t signals;
-
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGTERM);
-	sigaddset(&signals, SIGHUP);
-	sigprocmask(SIG_BLOCK, &signals, NULL);
-	watch->signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (watch->signals < 0)
-		return error_set(error, "no-events", "signals cannot be watched for: %s",
-				 strerror(errno));
-	return 0;
-}
 
 /* Under the lock: two that start at once must not both find nobody there. */
 static bool protection_open(struct context *context)
@@ -75,7 +57,7 @@ static bool watch_open(struct watch *watch)
 	    stamp_read(file, &watch->stamp, &context->error) < 0 || !context_load(context))
 		return false;
 	context->report.exit = EXIT_ERROR;
-	if (signals_open(watch, &context->error) < 0 ||
+	if (signals_open(&watch->signals, &context->error) < 0 ||
 	    events_open(&watch->events, &context->error) < 0 || !protection_open(context))
 		return false;
 	context->report.exit = EXIT_DONE;
@@ -98,10 +80,10 @@ static void watch_close(struct watch *watch)
 /* False: it is to end. */
 static bool signals_read(struct watch *watch)
 {
-	struct signalfd_siginfo signal;
+	int signal;
 
-	while (read(watch->signals, &signal, sizeof(signal)) == sizeof(signal)) {
-		if (signal.ssi_signo != SIGHUP)
+	while ((signal = signals_next(watch->signals))) {
+		if (signal != SIGHUP)
 			return false;
 		watch_document_read(watch, true);
 	}

@@ -99,6 +99,9 @@ void context_note(struct context *context, const char *code, const char *hint, c
 /* The warning not-remembered, when the error says that /var/lib/detour was not written. */
 void context_note_forgotten(struct context *context, const struct error *error);
 
+/* Completes the report with what the run has to say about itself. */
+void context_report(struct context *context);
+
 /* Who runs us; asked only once, since it may cost a look into a directory service. */
 const char *context_user(struct context *context);
 

@@ -202,22 +202,13 @@ static void print_json(const struct watch *watch, enum event event, const struct
 
 /* --- both ----------------------------------------------------------------- */
 
-static void fill(struct context *context)
-{
-	struct report *report = &context->report;
-
-	report->notices = context->notices;
-	report->notice_count = context->notice_count;
-	report->pending = context->pending;
-}
-
 void watch_tell(struct watch *watch, enum event event)
 {
 	const struct suspect suspect = suspect_of(watch, event);
 	struct arena arena = { 0 };
 	const char *text;
 
-	fill(watch->context);
+	context_report(watch->context);
 	text = arena_printf(&arena, "%s%s", event_text(watch, &arena, event),
 			    suspect_text(&arena, &suspect));
 	notify_send("STATUS=%s%s%s", events[event].name, *text ? ": " : "", text);
