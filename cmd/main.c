@@ -30,7 +30,7 @@ static const struct verb {
 	{ "recover", verb_recover, FOR_CHANGES, false },
 	{ "status", verb_status, 0, false },
 	{ "import", verb_import, 0, false },
-	{ "show", verb_show, 0, true },
+	{ "show", verb_show, OPTION_WATCH, true },
 	{ "watch", verb_watch, OPTION_PROTECT | OPTION_REPAIR, true },
 };
 
@@ -81,7 +81,7 @@ static void print(struct context *context)
 	if (options->quiet && report->exit == EXIT_DONE)
 		return;
 	if (options->json)
-		report_json(report, stdout);
+		options->watch ? report_json_line(report, stdout) : report_json(report, stdout);
 	else if (!strcmp(report->verb, "validate") && report->exit == EXIT_DONE)
 		report_valid(report, options->colour, stdout);
 	else if (report->import)

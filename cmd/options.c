@@ -46,6 +46,7 @@ static const struct option longs[] = {
 	{ "service", required_argument, NULL, OPTION_SERVICE },
 	{ "strict", no_argument, NULL, OPTION_STRICT },
 	{ "version", no_argument, NULL, KEY_VERSION },
+	{ "watch", no_argument, NULL, OPTION_WATCH },
 	{ 0 },
 };
 
@@ -157,6 +158,9 @@ static int set_verb_option(struct options *options, enum option_bit option, stru
 		return 0;
 	case OPTION_STRICT:
 		options->strict = true;
+		return 0;
+	case OPTION_WATCH:
+		options->watch = true;
 		return 0;
 	case OPTION_CLIENT:
 		options->client = optarg;

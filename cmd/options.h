@@ -26,6 +26,7 @@ enum option_bit {
 	OPTION_IN = 1 << 24,
 	OPTION_PROMETHEUS = 1 << 25,
 	OPTION_PROTECT = 1 << 26,
+	OPTION_WATCH = 1 << 27,
 };
 
 struct options {
@@ -38,6 +39,7 @@ struct options {
 	bool strict;            /* apply: a fatal warning is refused */
 	bool repair;            /* watch: what is found different */
 	bool protect;           /* watch: the table, from everybody else */
+	bool watch;             /* show: again each second */
 	int confirm;            /* seconds; 0: not asked for */
 	int lock_timeout;       /* seconds */
 	const char *out;        /* plan --out; NULL: none */

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cmd/verbs.h"
 
-void verb_show(struct context *context)
+void show_look(struct context *context)
 {
-	if (!context_load(context))
-		return;
 	context_compare(context, LOOK_AND_COUNT);
 	if (!context->comparison.made)
 		return;
@@ -12,4 +10,12 @@ void verb_show(struct context *context)
 	context->report.picture = &context->picture;
 	if (context->report.exit == EXIT_DONE && context->picture.is_broken)
 		context->report.exit = EXIT_DIFFERENT;
+}
+
+void verb_show(struct context *context)
+{
+	if (context->options->watch)
+		show_watch(context);
+	else if (context_load(context))
+		show_look(context);
 }

@@ -62,6 +62,12 @@ void verb_import(struct context *context);
 void verb_show(struct context *context);
 void verb_watch(struct context *context);
 
+/* One look of show at the document that is loaded. */
+void show_look(struct context *context);
+
+/* show --watch: one look after another until it is asked to end. */
+void show_watch(struct context *context);
+
 /* Reads and decodes the document that the options name. False: the report says why. */
 bool context_load(struct context *context);
 

@@ -45,6 +45,9 @@ json_t *report_object(const struct report *report);
 /* That object and a newline. */
 void report_json(const struct report *report, FILE *out);
 
+/* That object on one line. */
+void report_json_line(const struct report *report, FILE *out);
+
 /*
  * Of drift, for the textfile collector of node_exporter: differences, warnings
  * of the plan, and what our live rules counted. when: seconds since 1970.

@@ -253,11 +253,21 @@ json_t *report_object(const struct report *report)
 	return object;
 }
 
-void report_json(const struct report *report, FILE *out)
+static void print_object(const struct report *report, size_t flags, FILE *out)
 {
 	json_t *object = report_object(report);
 
-	json_dumpf(object, out, JSON_INDENT(2));
+	json_dumpf(object, out, flags);
 	fputc('\n', out);
 	json_decref(object);
+}
+
+void report_json(const struct report *report, FILE *out)
+{
+	print_object(report, JSON_INDENT(2), out);
+}
+
+void report_json_line(const struct report *report, FILE *out)
+{
+	print_object(report, JSON_COMPACT, out);
 }
