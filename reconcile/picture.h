@@ -78,6 +78,15 @@ void picture_free(struct picture *picture);
 /* "live", "differs", "missing", "extra". */
 const char *life_name(enum life life);
 
+/* What renderers say: as the document wants it and answered; not through the gateway. */
+bool picture_is_well(const struct picture_redirect *redirect);
+bool picture_goes_elsewhere(const struct picture_redirect *redirect);
+
+/* "not live: is dropped", "idle", and all of it in one sentence. The arena owns the first. */
+const char *picture_redirect_words(struct arena *arena, const struct picture_redirect *redirect);
+const char *picture_hop_words(const struct picture_hop *hop);
+const char *picture_summary(const struct picture *picture, const struct plan *plan);
+
 /* Adds the members "gateways" and "redirects". */
 void picture_json(const struct picture *picture, json_t *report);
 

@@ -5,8 +5,9 @@
  */
 #include "reconcile/report.h"
 
-#include <inttypes.h>
 #include <string.h>
+
+#include "reconcile/cells.h"
 
 #define GREEN  "\033[32m"
 #define YELLOW "\033[33m"
@@ -59,25 +60,9 @@ struct drawing {
 
 /* --- text in cells -------------------------------------------------------- */
 
-static size_t width_of(const char *text)
-{
-	size_t width = 0;
-
-	for (; *text; text++)
-		width += (*text & 0xc0) != 0x80;
-	return width;
-}
-
-/* At most that wide. */
 static const char *cut(struct drawing *drawing, const char *text, size_t width)
 {
-	size_t bytes = 0, left = width - 1;
-
-	if (width_of(text) <= width)
-		return text;
-	while (left || (text[bytes] & 0xc0) == 0x80)
-		left -= (text[bytes++] & 0xc0) != 0x80;
-	return arena_printf(&drawing->arena, "%.*s%s", (int)bytes, text, drawing->glyphs->cut);
+	return text_cut(&drawing->arena, text, width, drawing->glyphs->cut);
 }
 
 static void repeat(struct drawing *drawing, const char *glyph, size_t count)
@@ -98,39 +83,7 @@ static void put_cell(struct drawing *drawing, const char *text, const char *colo
 {
 	text = cut(drawing, text, width);
 	put(drawing, text, colour);
-	repeat(drawing, " ", width - width_of(text));
-}
-
-/* The bytes of the next line, broken between words where that is possible. */
-static size_t line_bytes(const char *text, size_t width)
-{
-	size_t bytes = 0, space = 0;
-
-	while (text[bytes] && width) {
-		if (text[bytes] == ' ')
-			space = bytes;
-		width -= (text[bytes++] & 0xc0) != 0x80;
-	}
-	while ((text[bytes] & 0xc0) == 0x80)
-		bytes++;
-	return text[bytes] && text[bytes] != ' ' && space ? space : bytes;
-}
-
-static const char *number(struct drawing *drawing, uint64_t value, const char *unit)
-{
-	static const char prefixes[] = "kMGTPE";
-	double scaled = (double)value;
-	size_t prefix = 0;
-
-	if (value < 100000)
-		return arena_printf(&drawing->arena, "%" PRIu64 " %s", value, unit);
-	scaled /= 1000;
-	while (scaled >= 999.5) {
-		scaled /= 1000;
-		prefix++;
-	}
-	return arena_printf(&drawing->arena, "%.3g %c%s%s", scaled, prefixes[prefix],
-			    strcmp(unit, "B") ? " " : "", unit);
+	repeat(drawing, " ", width - text_width(text));
 }
 
 /* --- beside the box ------------------------------------------------------- */
@@ -147,7 +100,7 @@ static struct side *side_add(struct drawing *drawing, const char *left, const ch
 static void sides_wrap(struct drawing *drawing, const char *text, const char *colour)
 {
 	while (*text) {
-		size_t bytes = line_bytes(text, drawing->left);
+		size_t bytes = text_line_bytes(text, drawing->left);
 
 		side_add(drawing, arena_printf(&drawing->arena, "%.*s", (int)bytes, text), "")
 			->colour = colour;
@@ -155,33 +108,19 @@ static void sides_wrap(struct drawing *drawing, const char *text, const char *co
 	}
 }
 
-static bool is_well(const struct picture_redirect *redirect)
-{
-	return redirect->life == LIFE_LIVE && !*redirect->fate;
-}
-
-static bool goes_elsewhere(const struct picture_redirect *redirect)
-{
-	return *redirect->fate && redirect->effect != EFFECT_EXPOSED;
-}
-
 static const char *colour_of(const struct picture_redirect *redirect)
 {
-	if (is_well(redirect))
+	if (picture_is_well(redirect))
 		return GREEN;
-	return goes_elsewhere(redirect) ? BOLD RED : YELLOW;
+	return picture_goes_elsewhere(redirect) ? BOLD RED : YELLOW;
 }
 
 static void sides_of_flaws(struct drawing *drawing, const struct picture_redirect *redirect)
 {
-	const char *life = redirect->life == LIFE_MISSING   ? "not live"
-			   : redirect->life == LIFE_DIFFERS ? "differs from the document"
-							    : "live";
-
-	if (!is_well(redirect))
+	if (!picture_is_well(redirect))
 		sides_wrap(drawing,
-			   arena_printf(&drawing->arena, "%s %s%s%s", drawing->glyphs->cross, life,
-					*redirect->fate ? ": " : "", redirect->fate),
+			   arena_printf(&drawing->arena, "%s %s", drawing->glyphs->cross,
+					picture_redirect_words(&drawing->arena, redirect)),
 			   colour_of(redirect));
 	for (size_t i = 0; i < redirect->flaws.count && i < 3; i++)
 		sides_wrap(drawing, redirect->flaws.items[i], YELLOW);
@@ -208,13 +147,14 @@ static void sides_of(struct drawing *drawing, const struct picture_redirect *red
 	side = side_add(drawing, interfaces_of(drawing, redirect->redirect), servers);
 	side->label = redirect->name;
 	side->colour = colour_of(redirect);
-	side->is_broken = goes_elsewhere(redirect);
+	side->is_broken = picture_goes_elsewhere(redirect);
 	if (is_short)
 		return;
 	side_add(drawing, meaning_of_clients(&drawing->arena, redirect->redirect), services);
 	side_add(drawing,
 		 arena_printf(&drawing->arena, "%s so far",
-			      number(drawing, redirect->tally.taken.packets, "connections")),
+			      text_number(&drawing->arena, redirect->tally.taken.packets,
+					  "connections")),
 		 "");
 	sides_of_flaws(drawing, redirect);
 	side_add(drawing, "", "");
@@ -229,14 +169,14 @@ static void sides_of_gateway(struct drawing *drawing, const struct picture_gatew
 		const struct picture_redirect *redirect =
 			&drawing->picture->redirects[gateway->redirects[i]];
 
-		if (!many || !is_well(redirect))
+		if (!many || !picture_is_well(redirect))
 			sides_of(drawing, redirect, false);
 	}
 	for (size_t i = 0; many && i < gateway->redirect_count; i++) {
 		const struct picture_redirect *redirect =
 			&drawing->picture->redirects[gateway->redirects[i]];
 
-		if (is_well(redirect))
+		if (picture_is_well(redirect))
 			sides_of(drawing, redirect, true);
 	}
 	if (!gateway->redirect_count)
@@ -254,27 +194,16 @@ static void cell_add(struct drawing *drawing, const char *text, const char *colo
 static void cells_wrap(struct drawing *drawing, const char *text, const char *colour)
 {
 	while (*text) {
-		size_t bytes = line_bytes(text, drawing->box);
+		size_t bytes = text_line_bytes(text, drawing->box);
 
 		cell_add(drawing, arena_printf(&drawing->arena, "%.*s", (int)bytes, text), colour);
 		text += bytes + (text[bytes] == ' ');
 	}
 }
 
-static const char *neighbour_words(const struct picture_hop *hop)
-{
-	if (!hop->hop)
-		return "";
-	if (hop->is_silent)
-		return "no answer";
-	return hop->hop->neighbour.state == NEIGHBOUR_NONE
-		       ? "idle"
-		       : neighbour_name(hop->hop->neighbour.state);
-}
-
 static const char *between(struct drawing *drawing, const char *from, const char *to)
 {
-	size_t taken = width_of(from) + width_of(to);
+	size_t taken = text_width(from) + text_width(to);
 	size_t gap = taken < drawing->box ? drawing->box - taken : 1;
 
 	return arena_printf(&drawing->arena, "%s%*s%s", from, (int)gap, "", to);
@@ -282,7 +211,7 @@ static const char *between(struct drawing *drawing, const char *from, const char
 
 static void cells_of_hop(struct drawing *drawing, const struct picture_hop *hop)
 {
-	cell_add(drawing, between(drawing, hop->address, neighbour_words(hop)),
+	cell_add(drawing, between(drawing, hop->address, picture_hop_words(hop)),
 		 hop->is_silent ? BOLD RED : NULL);
 	if (hop->hop && hop->hop->obstacle)
 		cells_wrap(drawing,
@@ -303,14 +232,16 @@ static void cells_of_gateway(struct drawing *drawing, const struct picture_gatew
 		 is_up ? NULL : BOLD RED);
 	for (size_t i = 0; i < gateway->hop_count; i++)
 		cells_of_hop(drawing, &gateway->hops[i]);
-	cell_add(drawing, number(drawing, tally->connections, "connections now"), NULL);
+	cell_add(drawing, text_number(&drawing->arena, tally->connections, "connections now"),
+		 NULL);
 	cell_add(drawing,
 		 arena_printf(&drawing->arena, "%s, %s",
-			      number(drawing, tally->taken.packets, "packets"),
-			      number(drawing, tally->taken.bytes, "B")),
+			      text_number(&drawing->arena, tally->taken.packets, "packets"),
+			      text_number(&drawing->arena, tally->taken.bytes, "B")),
 		 NULL);
 	if (tally->refused.packets)
-		cell_add(drawing, number(drawing, tally->refused.packets, "packets refused"),
+		cell_add(drawing,
+			 text_number(&drawing->arena, tally->refused.packets, "packets refused"),
 			 YELLOW);
 	for (size_t i = 0; i < gateway->flaws.count; i++)
 		cells_wrap(drawing,
@@ -325,9 +256,9 @@ static void cells_of_gateway(struct drawing *drawing, const struct picture_gatew
 static void put_lead(struct drawing *drawing, const struct side *side)
 {
 	const char *label = cut(drawing, side->label, drawing->left / 2);
-	size_t room = drawing->left - width_of(label) - 6;
+	size_t room = drawing->left - text_width(label) - 6;
 	const char *left = cut(drawing, side->left, room);
-	size_t line = room - width_of(left);
+	size_t line = room - text_width(left);
 
 	put(drawing, left, NULL);
 	fputc(' ', drawing->out);
@@ -414,17 +345,18 @@ static void columns_divide(struct drawing *drawing, size_t columns)
 	drawing->box = BOX_MIN;
 	for (size_t i = 0; i < picture->gateway_count; i++)
 		for (size_t h = 0; h < picture->gateways[i].hop_count; h++)
-			drawing->box = larger(drawing->box,
-					      width_of(picture->gateways[i].hops[h].address) + 11);
+			drawing->box =
+				larger(drawing->box,
+				       text_width(picture->gateways[i].hops[h].address) + 11);
 	for (size_t i = 0; i < picture->redirect_count; i++) {
 		const struct picture_redirect *redirect = &picture->redirects[i];
 
 		if (!redirect->redirect)
 			continue;
-		left = larger(left, width_of(redirect->name) + LEAD_MIN +
-					    width_of(interfaces_of(drawing, redirect->redirect)));
+		left = larger(left, text_width(redirect->name) + LEAD_MIN +
+					    text_width(interfaces_of(drawing, redirect->redirect)));
 		left = larger(left,
-			      width_of(meaning_of_clients(&drawing->arena, redirect->redirect)));
+			      text_width(meaning_of_clients(&drawing->arena, redirect->redirect)));
 	}
 	columns = larger(columns, COLUMNS_MIN);
 	drawing->box = smaller(drawing->box, smaller(BOX_MAX, columns / 3));
@@ -443,8 +375,9 @@ static void put_extra(struct drawing *drawing)
 				"%s redirect %s is live, but not in the document: %s so far\n",
 				drawing->glyphs->cross,
 				arena_printable(&drawing->arena, picture->redirects[i].name),
-				number(drawing, picture->redirects[i].tally.taken.packets,
-				       "connections"));
+				text_number(&drawing->arena,
+					    picture->redirects[i].tally.taken.packets,
+					    "connections"));
 	for (size_t i = 0; i < picture->gateway_count; i++)
 		if (picture->gateways[i].life == LIFE_EXTRA)
 			fprintf(drawing->out, "%s gateway %s is live, but not in the document\n",
@@ -456,16 +389,6 @@ static void put_extra(struct drawing *drawing)
 	if (picture->flaws.count > 5)
 		fprintf(drawing->out, "  and %zu more; see detour plan\n",
 			picture->flaws.count - 5);
-}
-
-static const char *summary(const struct report *report)
-{
-	if (report->plan->conflict_count)
-		return "Conflict: foreign objects are in the way; see detour plan.";
-	if (report->plan->step_count)
-		return "The live state differs from the document; see detour plan.";
-	return report->picture->is_broken ? "All is in place, but a gateway does not answer."
-					  : "In sync: live is what the document says.";
 }
 
 void report_show(const struct report *report, const struct canvas *canvas, FILE *out)
@@ -493,7 +416,7 @@ void report_show(const struct report *report, const struct canvas *canvas, FILE 
 		put_gateway(&drawing, &drawing.picture->gateways[i]);
 	}
 	put_extra(&drawing);
-	put(&drawing, summary(report), BOLD);
+	put(&drawing, picture_summary(report->picture, report->plan), BOLD);
 	fputc('\n', out);
 	report_warnings(report, canvas->colour, out);
 	arena_free(&drawing.arena);
