@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "backends/file.h"
 #include "backends/live.h"
 #include "backends/memory.h"
 #include "backends/paths.h"
@@ -158,6 +159,23 @@ void context_compare(struct context *context, enum look look)
 	}
 	live_close(kernel);
 	change_look(context);
+}
+
+void context_save(struct context *context, const char *path,
+		  int (*render)(const struct context *context, FILE *out))
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+	bool is_whole = out && render(context, out) == 0;
+
+	if (!out || fclose(out) != 0 || !is_whole) {
+		error_set(&context->error, "no-memory", "out of memory");
+		context->report.exit = EXIT_ERROR;
+	} else if (file_replace(path, text, size, &context->error) != 0) {
+		context->report.exit = EXIT_ERROR;
+	}
+	free(text);
 }
 
 static void run_apply(struct context *context, struct kernel *kernel, bool allow_empty)

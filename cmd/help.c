@@ -208,20 +208,22 @@ static const struct {
 		    "  detour status\n"
 		    "  detour status --json | jq .pending.seconds_left\n" },
 	{ "show",
-	  "Usage: detour [OPTIONS] show [--watch] [FILE]\n"
+	  "Usage: detour [OPTIONS] show [--svg PICTURE] [--watch] [FILE]\n"
 	  "\n"
 	  "Draws what is live: each redirect's way from its clients to the gateway and on\n"
 	  "to the servers, what is broken on the way, whether the gateway answers, and what\n"
-	  "has gone through it so far. Writes nothing.\n"
+	  "has gone through it so far. Writes nothing but PICTURE.\n"
 	  "\n"
-	  "  --watch   look and draw again each second, until q or Ctrl-C; on a terminal, or\n"
-	  "            with --json one object a line\n"
+	  "  --svg PICTURE   the same as an SVG document, for a browser or a wiki\n"
+	  "  --watch         look and draw again each second, until q or Ctrl-C; on a\n"
+	  "                  terminal, or with --json one object a line\n"
 	  "\n"
 	  "Exit codes: 0 in sync, 2 drift or a gateway that does not answer, 3 conflict,\n"
 	  "1 error, 64 usage; with --watch that of the last look.\n"
 	  "\n"
 	  "Examples:\n"
 	  "  detour show router.json\n"
+	  "  detour show --svg router.svg router.json\n"
 	  "  detour --json show | jq '.gateways[] | {name, connections}'\n" },
 	{ "watch",
 	  "Usage: detour [OPTIONS] watch [--repair] [--protect] [FILE]\n"

@@ -45,6 +45,7 @@ static const struct option longs[] = {
 	{ "server", required_argument, NULL, OPTION_SERVER },
 	{ "service", required_argument, NULL, OPTION_SERVICE },
 	{ "strict", no_argument, NULL, OPTION_STRICT },
+	{ "svg", required_argument, NULL, OPTION_SVG },
 	{ "version", no_argument, NULL, KEY_VERSION },
 	{ "watch", no_argument, NULL, OPTION_WATCH },
 	{ 0 },
@@ -155,6 +156,9 @@ static int set_verb_option(struct options *options, enum option_bit option, stru
 		return 0;
 	case OPTION_REPAIR:
 		options->repair = true;
+		return 0;
+	case OPTION_SVG:
+		options->svg = optarg;
 		return 0;
 	case OPTION_STRICT:
 		options->strict = true;

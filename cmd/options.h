@@ -27,6 +27,7 @@ enum option_bit {
 	OPTION_PROMETHEUS = 1 << 25,
 	OPTION_PROTECT = 1 << 26,
 	OPTION_WATCH = 1 << 27,
+	OPTION_SVG = 1 << 28,
 };
 
 struct options {
@@ -44,6 +45,7 @@ struct options {
 	int lock_timeout;       /* seconds */
 	const char *out;        /* plan --out; NULL: none */
 	const char *prometheus; /* drift --prometheus; NULL: none */
+	const char *svg;        /* show --svg; NULL: none */
 	const char *reason;     /* "" when none is given */
 	/* trace: NULL when not given */
 	const char *client, *server, *service, *interface;

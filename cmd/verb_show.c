@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cmd/verbs.h"
 
+static int render(const struct context *context, FILE *out)
+{
+	return report_svg(&context->report, out);
+}
+
 void show_look(struct context *context)
 {
 	context_compare(context, LOOK_AND_COUNT);
@@ -10,6 +15,8 @@ void show_look(struct context *context)
 	context->report.picture = &context->picture;
 	if (context->report.exit == EXIT_DONE && context->picture.is_broken)
 		context->report.exit = EXIT_DIFFERENT;
+	if (context->options->svg)
+		context_save(context, context->options->svg, render);
 }
 
 void verb_show(struct context *context)

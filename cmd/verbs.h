@@ -95,6 +95,13 @@ enum look {
 /* plan, drift and show: one comparison, nothing written. */
 void context_compare(struct context *context, enum look look);
 
+/*
+ * Puts what is rendered into a file, atomically; a failure is the report's.
+ * render: 0, or -1 when memory is short.
+ */
+void context_save(struct context *context, const char *path,
+		  int (*render)(const struct context *context, FILE *out));
+
 /* apply and destroy. */
 void context_apply(struct context *context, const struct scope *scope, bool allow_empty);
 

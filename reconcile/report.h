@@ -67,6 +67,9 @@ struct canvas {
 /* The picture, one line of summary, warnings. */
 void report_show(const struct report *report, const struct canvas *canvas, FILE *out);
 
+/* The same as one SVG document. 0, or -1 when memory is short. */
+int report_svg(const struct report *report, FILE *out);
+
 /* Those of the run and of the plan. */
 void report_warnings(const struct report *report, bool colour, FILE *out);
 

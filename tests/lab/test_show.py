@@ -2,7 +2,10 @@
 """detour show on a real router: what it counts, and what it says is broken."""
 
 import json
+import os
 import socket
+import stat
+import xml.etree.ElementTree
 
 import jsonschema
 import pytest
@@ -165,3 +168,71 @@ def test_it_writes_nothing(lab):
         assert Shown(lab, document()).exit == code
         assert lab.snapshot() == before
         lab.apply(document())
+
+
+# The same as SVG
+
+
+HOSTILE = """]]><script>alert("1")</script> & 'x' --> \ufffe\uffff \u202e&#0; <!DOCTYPE"""
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def drawn(lab, wanted, path):
+    """The parsed SVG document, after the exit code."""
+    result = lab.detour("show", wanted, "--svg", str(path))
+    return result.exit, xml.etree.ElementTree.fromstring(path.read_bytes())
+
+
+def words(root):
+    return " ".join(text for text in root.itertext())
+
+
+def test_the_svg_says_what_the_text_says(lab, tmp_path):
+    lab.apply(document())
+    assert lab.connect("client", "10.1.0.5", 3389) == "gateway"
+    code, root = drawn(lab, document(), tmp_path / "a.svg")
+    assert (code, root.tag) == (0, SVG + "svg")
+    assert root.find(SVG + "title").text and root.find(SVG + "desc").text
+    for word in ("eth0", "rdp", "scb", "10.2.0.10", "3389/tcp", "1 connections so far", "In sync"):
+        assert word in words(root), word
+    assert "not live" not in words(root)
+    lab.nft("router", "flush table inet detour")
+    code, root = drawn(lab, document(), tmp_path / "a.svg")
+    assert code == 2 and "not live: reaches the servers" in words(root)
+    bad = [text.text for text in root.iter(SVG + "text") if text.get("class") == "bad"]
+    assert any("not live" in text for text in bad)
+
+
+def test_the_svg_is_well_formed_whatever_people_write(lab, tmp_path):
+    many = [
+        redirect(name=f"r{i}", services=[f"{4000 + i}/tcp"], description=HOSTILE)
+        for i in range(50)
+    ]
+    wanted = document(gateway(description=HOSTILE), many)
+    lab.apply(wanted)
+    lab.tool("router", ["nft", "add", "rule", "inet", "detour", "select", "counter",
+                        "comment", '"mark a<b&c"'])  # fmt: skip
+    code, root = drawn(lab, wanted, tmp_path / "a.svg")
+    assert code in (2, 3) and {element.tag for element in root.iter()} == {
+        SVG + name for name in ("svg", "title", "desc", "style", "rect", "text", "path", "g")
+    }
+    assert "redirect a<b&c is live" in words(root)
+    titles = [title.text for title in root.iter(SVG + "title")]
+    assert sum("<script>" in title for title in titles) == 51
+    heads = {text.text for text in root.iter(SVG + "text") if text.get("class") == "head"}
+    assert {f"r{i}" for i in range(50)} <= heads
+
+
+def test_the_file_is_replaced_as_a_whole(lab, tmp_path):
+    path = tmp_path / "a.svg"
+    path.write_text("old")
+    before = os.stat(path).st_ino
+    assert lab.detour("show", "{", "--svg", str(path)).exit == 1
+    assert path.read_text() == "old"
+    drawn(lab, document(), path)
+    assert os.stat(path).st_ino != before and stat.S_IMODE(os.stat(path).st_mode) == 0o644
+    assert os.listdir(tmp_path) == ["a.svg"]
+    (tmp_path / "no").write_text("")
+    result = lab.detour("show", document(), "--svg", str(tmp_path / "no" / "a.svg"))
+    assert (result.exit, result.json["error"]["code"]) == (1, "not-writable")
+    assert lab.detour("plan", document(), "--svg", str(path)).exit == 64

@@ -25,6 +25,7 @@ static void apply_text(struct fake *fake, const char *json)
 	document_free(&document);
 }
 
+/* canvas: NULL for the SVG document. */
 static void picture_check(struct fake *fake, const char *json, const struct canvas *canvas,
 			  const char *golden)
 {
@@ -42,7 +43,10 @@ static void picture_check(struct fake *fake, const char *json, const struct canv
 	assert_int_equal(comparison_make(&fake->kernel, &scope, &comparison, &error), 0);
 	picture_make(&document, &comparison, &picture);
 	report.plan = &comparison.plan;
-	report_show(&report, canvas, out);
+	if (canvas)
+		report_show(&report, canvas, out);
+	else
+		assert_int_equal(report_svg(&report, out), 0);
 	fclose(out);
 	golden_check(golden, text);
 	free(text);
@@ -67,6 +71,7 @@ static void test_picture_of_what_is_well(void **cmocka)
 	picture_check(fake, RDP, &plain, "show_ascii");
 	picture_check(fake, RDP, &narrow, "show_narrow");
 	picture_check(fake, RDP, &colourful, "show_colour");
+	picture_check(fake, RDP, NULL, "show_svg_well");
 	fake_close(fake);
 }
 
@@ -82,6 +87,7 @@ static void test_picture_marks_what_is_broken(void **cmocka)
 	picture_check(fake, RDP, &wide, "show_silent");
 	fake_link_set(fake, "eth2", false);
 	picture_check(fake, RDP, &wide, "show_down");
+	picture_check(fake, RDP, NULL, "show_svg_down");
 	fake_close(fake);
 }
 
