@@ -105,12 +105,14 @@ static const struct {
 	  "  detour apply --confirm 120 --reason CHG0012345 router.json\n"
 	  "  detour --quiet apply router.json || echo \"exit $?\"\n" },
 	{ "drift",
-	  "Usage: detour [OPTIONS] drift [--full] [--prometheus METRICS] [FILE]\n"
+	  "Usage: detour [OPTIONS] drift [--full] [--nagios] [--prometheus METRICS] [FILE]\n"
 	  "\n"
 	  "Tells a monitor how the live state differs from the document, and what that\n"
 	  "means for traffic. Writes nothing, anywhere, but METRICS.\n"
 	  "\n"
 	  "  --full                 look around, too, for all that detour plan warns of\n"
+	  "  --nagios               one line and the exit codes of a monitoring plugin: 0 OK,\n"
+	  "                         1 WARNING, 2 CRITICAL (leak, outage, conflict), 3 UNKNOWN\n"
 	  "  --prometheus METRICS   for the textfile collector of node_exporter: an absolute\n"
 	  "                         path that ends in .prom; left as it was on an error\n"
 	  "\n"
@@ -118,7 +120,8 @@ static const struct {
 	  "\n"
 	  "Examples:\n"
 	  "  detour --quiet drift\n"
-	  "  detour drift --json | jq -r .effect\n" },
+	  "  detour drift --json | jq -r .effect\n"
+	  "  detour drift --nagios\n" },
 	{ "trace",
 	  "Usage: detour [OPTIONS] trace --client ADDRESS --server ADDRESS\n"
 	  "                              --service PORT/PROTOCOL [--in INTERFACE] [FILE]\n"

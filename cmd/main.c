@@ -22,7 +22,7 @@ static const struct verb {
 	  FOR_CHANGES | OPTION_AGAIN | OPTION_ALLOW_EMPTY | OPTION_CHECK | OPTION_CONFIRM |
 		  OPTION_LAST_CONFIRMED | OPTION_STRICT,
 	  true },
-	{ "drift", verb_drift, OPTION_FULL | OPTION_PROMETHEUS, true },
+	{ "drift", verb_drift, OPTION_FULL | OPTION_NAGIOS | OPTION_PROMETHEUS, true },
 	{ "trace", verb_trace, OPTION_CLIENT | OPTION_SERVER | OPTION_SERVICE | OPTION_IN, true },
 	{ "destroy", verb_destroy, FOR_CHANGES, false },
 	{ "confirm", verb_confirm, FOR_CHANGES, false },
@@ -58,6 +58,10 @@ static const struct verb *choose_verb(const struct options *options, struct erro
 	else if (options->given & ~verb->options)
 		error_set(error, "usage", "--%s does not belong to %s; see detour %s --help",
 			  options_name(options->given & ~verb->options), verb->name, verb->name);
+	else if (options->nagios && (options->json || options->quiet))
+		error_set(error, "usage",
+			  "--nagios always prints its one line: --json and --quiet do not go with "
+			  "it");
 	else
 		return verb;
 	return NULL;
@@ -75,7 +79,6 @@ static void print(struct context *context)
 	const struct options *options = context->options;
 	struct report *report = &context->report;
 
-	context_report(context);
 	if (!options->json)
 		report_errors(report, stderr);
 	if (options->quiet && report->exit == EXIT_DONE)
@@ -94,6 +97,25 @@ static void print(struct context *context)
 		report_text(report, options->colour, stdout);
 	else
 		report_change(report, options->colour, stdout);
+}
+
+/* Whoever gave --json, too, gets the one object; it says that the two do not go together. */
+static bool is_plugin(const struct options *options)
+{
+	return options->nagios && !options->json;
+}
+
+/* The exit code. */
+static int tell(struct context *context)
+{
+	struct report *report = &context->report;
+
+	context_report(context);
+	if (is_plugin(context->options))
+		return (int)report_nagios(report, stdout);
+	if (!context->has_printed)
+		print(context);
+	return (int)report->exit;
 }
 
 static void run_verb(struct context *context, const struct verb *verb)
@@ -137,9 +159,7 @@ int main(int argc, char **argv)
 	};
 	if (verb)
 		run_verb(&context, verb);
-	if (!context.has_printed)
-		print(&context);
-	exit_code = context.report.exit;
+	exit_code = tell(&context);
 	/*
 	 * A report that did not get through must not pass for one that says "all is well". But
 	 * where something was written, 1 would say that nothing was.
@@ -147,7 +167,7 @@ int main(int argc, char **argv)
 	if (fflush(stdout) != 0 || ferror(stdout)) {
 		fputs("detour: the report could not be written\n", stderr);
 		if (exit_code == EXIT_DONE && !has_changed(&context))
-			exit_code = EXIT_ERROR;
+			exit_code = is_plugin(&options) ? PLUGIN_UNKNOWN : EXIT_ERROR;
 	}
 	context_free(&context);
 	return exit_code;

@@ -35,6 +35,7 @@ static const struct option longs[] = {
 	{ "json", no_argument, NULL, KEY_JSON },
 	{ "last-confirmed", no_argument, NULL, OPTION_LAST_CONFIRMED },
 	{ "lock-timeout", required_argument, NULL, OPTION_LOCK_TIMEOUT },
+	{ "nagios", no_argument, NULL, OPTION_NAGIOS },
 	{ "netns", required_argument, NULL, KEY_NETNS },
 	{ "out", required_argument, NULL, OPTION_OUT },
 	{ "prometheus", required_argument, NULL, OPTION_PROMETHEUS },
@@ -144,6 +145,9 @@ static int set_verb_option(struct options *options, enum option_bit option, stru
 		return 0;
 	case OPTION_LOCK_TIMEOUT:
 		return set_seconds(&options->lock_timeout, 0, LOCK_TIMEOUT_MAX, error);
+	case OPTION_NAGIOS:
+		options->nagios = true;
+		return 0;
 	case OPTION_OUT:
 		options->out = optarg;
 		return 0;

@@ -28,6 +28,7 @@ enum option_bit {
 	OPTION_PROTECT = 1 << 26,
 	OPTION_WATCH = 1 << 27,
 	OPTION_SVG = 1 << 28,
+	OPTION_NAGIOS = 1 << 29,
 };
 
 struct options {
@@ -37,6 +38,7 @@ struct options {
 	bool json, quiet, colour, help, version;
 	bool again, allow_empty, check, last_confirmed;
 	bool full;              /* drift: with all warnings */
+	bool nagios;            /* drift: as a monitoring plugin */
 	bool strict;            /* apply: a fatal warning is refused */
 	bool repair;            /* watch: what is found different */
 	bool protect;           /* watch: the table, from everybody else */

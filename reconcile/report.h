@@ -55,6 +55,16 @@ void report_json_line(const struct report *report, FILE *out);
 void report_metrics(const struct report *report, const struct state *observed, int64_t when,
 		    FILE *out);
 
+/* Of a monitoring plugin; the values are its exit codes. */
+enum plugin_state { PLUGIN_OK, PLUGIN_WARNING, PLUGIN_CRITICAL, PLUGIN_UNKNOWN };
+
+/*
+ * Of drift, for Nagios and its kin: one line with the state that is returned,
+ * the worst that was found or the error, and numbers unless nothing could be
+ * compared.
+ */
+enum plugin_state report_nagios(const struct report *report, FILE *out);
+
 /* Meaning, steps, summary, warnings. colour: escape sequences are welcome. */
 void report_text(const struct report *report, bool colour, FILE *out);
 
