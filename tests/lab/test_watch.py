@@ -366,7 +366,8 @@ def test_a_full_disk_is_told_and_tried_again(lab):
             subprocess.run(["mount", "-o", "remount,size=8m", run], check=True)
             watcher.wait("repaired", exit=0)
         finally:
-            subprocess.run(["umount", run], check=True)
+            # The watcher may still be writing there that it repaired.
+            subprocess.run(["umount", "--lazy", run], check=True)
 
 
 # -- systemd -------------------------------------------------------------------------------------
