@@ -318,7 +318,7 @@ static void put_gateway(struct sheet *sheet, const struct picture_gateway *gatew
 
 /* --- all of it ------------------------------------------------------------ */
 
-static void note(struct sheet *sheet, const char *class, const char *text)
+static void footnote(struct sheet *sheet, const char *class, const char *text)
 {
 	struct lines lines = { 0 };
 
@@ -329,8 +329,9 @@ static void note(struct sheet *sheet, const char *class, const char *text)
 
 static void note_extra(struct sheet *sheet, const char *what, const char *name)
 {
-	note(sheet, "warn",
-	     arena_printf(&sheet->arena, "✗ %s %s is live, but not in the document", what, name));
+	footnote(sheet, "warn",
+		 arena_printf(&sheet->arena, "✗ %s %s is live, but not in the document", what,
+			      name));
 }
 
 static void put_notes(struct sheet *sheet)
@@ -345,12 +346,13 @@ static void put_notes(struct sheet *sheet)
 		if (picture->gateways[i].life == LIFE_EXTRA)
 			note_extra(sheet, "gateway", picture->gateways[i].name);
 	for (size_t i = 0; i < picture->flaws.count; i++)
-		note(sheet, "warn", arena_printf(&sheet->arena, "✗ %s", picture->flaws.items[i]));
+		footnote(sheet, "warn",
+			 arena_printf(&sheet->arena, "✗ %s", picture->flaws.items[i]));
 	for (size_t i = 0; i < plan->warning_count; i++)
-		note(sheet, plan->warnings[i].fatal ? "bad" : "warn",
-		     arena_printf(&sheet->arena, "warning [%s%s] %s", plan->warnings[i].code,
-				  plan->warnings[i].fatal ? ", fatal" : "",
-				  plan->warnings[i].message));
+		footnote(sheet, plan->warnings[i].fatal ? "bad" : "warn",
+			 arena_printf(&sheet->arena, "warning [%s%s] %s", plan->warnings[i].code,
+				      plan->warnings[i].fatal ? ", fatal" : "",
+				      plan->warnings[i].message));
 }
 
 static void put_body(struct sheet *sheet)
