@@ -89,6 +89,24 @@ static int temporary_write(const char *path, const char *text, size_t size)
 	return result;
 }
 
+ssize_t file_peek(const char *path, char *text, size_t room)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), code;
+	ssize_t got;
+
+	text[0] = '\0';
+	if (fd < 0)
+		return -1;
+	do
+		got = read(fd, text, room - 1);
+	while (got < 0 && errno == EINTR);
+	code = errno;
+	close(fd);
+	errno = code;
+	text[got > 0 ? got : 0] = '\0';
+	return got;
+}
+
 int file_parents_make(const char *path, struct error *error)
 {
 	return parents_make(path) < 0 ? not_writable(path, error) : 0;

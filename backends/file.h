@@ -4,10 +4,17 @@
 #define BACKENDS_FILE_H
 
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "reconcile/error.h"
 
 enum { FILE_NOT_LASTING = 1 };
+
+/*
+ * The beginning of a small file, such as those in /proc: at most room - 1 bytes and an end.
+ * Returns how many bytes, or -1 with errno; the text is "" then.
+ */
+ssize_t file_peek(const char *path, char *text, size_t room);
 
 /*
  * Puts the text there, 0644, atomically and on disk; directories that are

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "backends/file.h"
 #include "backends/paths.h"
 
 #define GUARD_NAME "detour-guard" /* at most 15 characters */
@@ -218,16 +219,10 @@ int guard_arm(int64_t deadline, int64_t (*act)(void *context, bool is_asked), vo
 
 bool guard_lives(pid_t pid)
 {
-	char path[64], line[256] = "", state = 'Z';
-	FILE *file;
+	char path[64], line[256], state;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	file = pid > 0 ? fopen(path, "re") : NULL;
-	if (!file)
-		return false;
 	/* A dead one may stay visible until its parent, whoever that is, looks after it. */
-	if (fgets(line, sizeof(line), file) && sscanf(line, "%*d (" GUARD_NAME ") %c", &state) != 1)
-		state = 'Z';
-	fclose(file);
-	return state != 'Z' && state != 'X';
+	return file_peek(path, line, sizeof(line)) > 0 &&
+	       sscanf(line, "%*d (" GUARD_NAME ") %c", &state) == 1 && state != 'Z' && state != 'X';
 }

@@ -2,29 +2,17 @@
 #include "backends/host.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "backends/file.h"
 #include "backends/paths.h"
 
 /* "" when there is no such file. 0, or -1 with errno. */
 static int line_read(const char *path, char text[64])
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t got = 0;
-
-	text[0] = '\0';
-	if (fd < 0)
-		return errno == ENOENT ? 0 : -1;
-	do
-		got = read(fd, text, 63);
-	while (got < 0 && errno == EINTR);
-	close(fd);
-	if (got < 0)
+	if (file_peek(path, text, 64) < 0 && errno != ENOENT)
 		return -1;
-	text[got] = '\0';
 	text[strcspn(text, "\n")] = '\0';
 	return 0;
 }

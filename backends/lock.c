@@ -61,17 +61,12 @@ static void command_of(long pid, char text[COMMAND_TEXT])
 {
 	char path[64];
 	ssize_t size;
-	int fd;
 
 	snprintf(path, sizeof(path), "/proc/%ld/cmdline", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	size = fd < 0 ? 0 : read(fd, text, COMMAND_TEXT - 1);
-	if (fd >= 0)
-		close(fd);
+	size = file_peek(path, text, COMMAND_TEXT);
 	for (ssize_t i = 0; i + 1 < size; i++)
 		if ((unsigned char)text[i] < ' ')
 			text[i] = ' ';
-	text[size > 0 ? size : 0] = '\0';
 }
 
 static int busy(int lock, int seconds, struct error *error)

@@ -7,29 +7,22 @@
 #include "backends/surround.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <linux/rtnetlink.h>
 
+#include "backends/file.h"
 #include "backends/rtnl.h"
 
 /* --- sysctls ------------------------------------------------------------- */
 
 static int sysctl_read(const char *path)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	char text[16] = "", *end;
-	ssize_t got;
+	char text[16], *end;
 	long value;
 
-	if (fd < 0)
-		return SYSCTL_UNREAD;
-	got = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	if (got <= 0)
+	if (file_peek(path, text, sizeof(text)) <= 0)
 		return SYSCTL_UNREAD;
 	value = strtol(text, &end, 10);
 	return end == text ? SYSCTL_UNREAD : (int)value;

@@ -2,25 +2,19 @@
 #include "backends/suspect.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+
+#include "backends/file.h"
 
 /* "" when there is no such process. */
 static void name_of(long pid, char name[SUSPECT_NAME])
 {
 	char path[64];
-	ssize_t size;
-	int fd;
 
 	snprintf(path, sizeof(path), "/proc/%ld/comm", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	size = fd < 0 ? 0 : read(fd, name, SUSPECT_NAME - 1);
-	if (fd >= 0)
-		close(fd);
-	name[size > 0 ? size : 0] = '\0';
+	file_peek(path, name, SUSPECT_NAME);
 	name[strcspn(name, "\n")] = '\0';
 }
 

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "backends/file.h"
+
 static void name_of(unsigned int uid, char text[USER_TEXT])
 {
 	const struct passwd *user = getpwuid(uid);
@@ -21,18 +23,13 @@ void user_of_process(pid_t pid, char text[USER_TEXT])
 {
 	unsigned long uid;
 	char path[64], line[32];
-	FILE *file;
 
 	text[0] = '\0';
 	snprintf(path, sizeof(path), "/proc/%d/loginuid", (int)pid);
-	file = fopen(path, "re");
-	if (!file)
-		return;
 	/* UINT_MAX stands for what was never logged in: a service, a cron job. */
-	uid = fgets(line, sizeof(line), file) ? strtoul(line, NULL, 10) : UINT_MAX;
+	uid = file_peek(path, line, sizeof(line)) > 0 ? strtoul(line, NULL, 10) : UINT_MAX;
 	if (uid < UINT_MAX)
 		name_of((unsigned int)uid, text);
-	fclose(file);
 }
 
 void user_self(char text[USER_TEXT])
