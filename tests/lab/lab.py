@@ -443,13 +443,12 @@ def first_packets(family, port):
     return lambda i: tcp_packet(family.client, family.server, 1024 + i % 60000, port, "S", i)
 
 
-class Flood(threading.Thread):
-    """Sends packets from the client, over and over, while the block runs under a watch."""
+class Busy(threading.Thread):
+    """Its run() goes on for as long as it is running: while the block runs."""
 
-    def __init__(self, watch, make_packet):
+    def __init__(self):
         super().__init__(daemon=True)
-        self.watch, self.make_packet, self.sent, self.running = watch, make_packet, 0, True
-        self.progress = threading.Condition()
+        self.running = True
 
     def __enter__(self):
         self.start()
@@ -458,6 +457,15 @@ class Flood(threading.Thread):
     def __exit__(self, *_):
         self.running = False
         self.join()
+
+
+class Flood(Busy):
+    """Sends packets from the client, over and over, while the block runs under a watch."""
+
+    def __init__(self, watch, make_packet):
+        super().__init__()
+        self.watch, self.make_packet, self.sent = watch, make_packet, 0
+        self.progress = threading.Condition()
 
     def run(self):
         with self.watch.lab.raw_socket("client", self.make_packet(0)) as sock:
@@ -950,6 +958,18 @@ def gateway(**fields):
         "mark": "0x10/0xf0",
         "table": 103,
         "priority": 100,
+    } | fields
+
+
+def second_gateway(**fields):
+    """gateway2 of a wide lab, beside gateway(); fields replace or add."""
+    return {
+        "name": "second",
+        "interface": "eth3",
+        "addresses": ["10.3.0.10", "2001:db8:3::10"],
+        "mark": "0x20/0xf0",
+        "table": 104,
+        "priority": 102,
     } | fields
 
 

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from lab import Flood, document, first_packets, gateway, redirect
+from lab import Flood, document, first_packets, gateway, redirect, second_gateway
 from units import commands
 
 NOBODY = ("unreachable", "timeout")
@@ -99,14 +99,7 @@ def test_a_missing_client_interface_is_a_warning(lab, family):
 def test_one_missing_gateway_does_not_keep_another_from_working(wide_lab, family):
     lab = wide_lab
     lab.link_delete("eth3")
-    second = gateway(
-        name="second",
-        interface="eth3",
-        addresses=["10.3.0.10", "2001:db8:3::10"],
-        mark="0x20/0xf0",
-        table=104,
-        priority=102,
-    )
+    second = second_gateway()
     ssh = redirect(name="ssh", gateway="second", services=["22/tcp"])
     result = lab.detour("apply", document([gateway(), second], [redirect(), ssh]))
     assert result.exit == 2

@@ -20,18 +20,11 @@ import time
 
 import pytest
 
-from lab import DETOUR, PATIENCE, REPO, Lab, document, gateway, redirect
+from lab import DETOUR, PATIENCE, REPO, Lab, document, gateway, redirect, second_gateway
 from trace import traced
 
 MEMORY = pathlib.Path("/var/lib/detour")
-SECOND = gateway(
-    name="second",
-    interface="eth3",
-    addresses=["10.3.0.10", "2001:db8:3::10"],
-    mark="0x20/0xf0",
-    table=104,
-    priority=102,
-)
+SECOND = second_gateway()
 OLD = document(
     [gateway(), SECOND],
     [

@@ -3,19 +3,10 @@
 
 import pytest
 
-from lab import document, gateway, redirect
+from lab import document, gateway, redirect, second_gateway
 from trace import traced
 
-SECOND = gateway(
-    name="second",
-    interface="eth3",
-    addresses=["10.3.0.10", "2001:db8:3::10"],
-    mark="0x20/0xf0",
-    table=104,
-    priority=102,
-    on_loss="bypass",
-    rp_filter="off",
-)
+SECOND = second_gateway(on_loss="bypass", rp_filter="off")
 RICH = document(
     [gateway(spoofs_clients=True, description="the first"), SECOND],
     [

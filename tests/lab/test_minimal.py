@@ -3,7 +3,7 @@
 
 import pytest
 
-from lab import document, gateway, redirect
+from lab import document, gateway, redirect, second_gateway
 from trace import traced
 
 SERVERS = ["10.1.0.0/24", "2001:db8:1::/64"]
@@ -177,14 +177,7 @@ def test_a_changed_mark_cuts_what_bears_the_old_one(lab, family):
 
 def test_another_gateways_connections_survive_a_changed_mark(wide_lab, family):
     lab = wide_lab
-    second = gateway(
-        name="second",
-        interface="eth3",
-        addresses=["10.3.0.10", "2001:db8:3::10"],
-        mark="0x40/0xf0",
-        table=104,
-        priority=102,
-    )
+    second = second_gateway(mark="0x40/0xf0")
     redirects = [redirect(), redirect(name="ssh", gateway="second", services=["22/tcp"])]
     lab.apply(document([gateway(), second], redirects))
     session = lab.open("client", family.server, 22)

@@ -11,12 +11,11 @@ import signal
 import socket
 import struct
 import subprocess
-import threading
 import time
 
 import pytest
 
-from lab import DETOUR, Flood, LabError, document, redirect, tcp_packet
+from lab import DETOUR, Busy, Flood, LabError, document, redirect, tcp_packet
 from watcher import DOCUMENT, Watcher
 
 OTHER = document(redirects=redirect(services=["22/tcp"]))
@@ -175,22 +174,14 @@ def test_of_two_the_second_says_who_the_first_is(lab):
     assert flags(lab) == NFT_TABLE_F_PERSIST
 
 
-class Flusher(threading.Thread):
+class Flusher(Busy):
     """Flushes the ruleset and all policy rules over and over, as fast as nft and ip go."""
 
     RULES = "rule flush", "-6 rule flush", "rule add lookup main", "-6 rule add lookup main"
 
     def __init__(self, lab):
-        super().__init__(daemon=True)
-        self.lab, self.running, self.rounds = lab, True, 0
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *_):
-        self.running = False
-        self.join()
+        super().__init__()
+        self.lab, self.rounds = lab, 0
 
     def run(self):
         while self.running:

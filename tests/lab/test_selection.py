@@ -10,6 +10,7 @@ from lab import (
     document,
     gateway,
     redirect,
+    second_gateway,
     sctp_packet,
     udp_packet,
 )
@@ -18,14 +19,7 @@ BOTH_CLIENTS = ["10.0.0.0/24", "2001:db8::/64"]
 BOTH_SERVERS = ["10.1.0.0/24", "2001:db8:1::/64"]
 EXCEPT_CLIENTS = ["10.0.0.99", "2001:db8::99"]
 EXCEPT_SERVERS = ["10.1.0.250-10.1.0.254", "2001:db8:1::250-2001:db8:1::254"]
-SECOND = gateway(
-    name="second",
-    interface="eth3",
-    addresses=["10.3.0.10", "2001:db8:3::10"],
-    mark="0x20/0xf0",
-    table=104,
-    priority=102,
-)
+SECOND = second_gateway()
 
 
 def with_exceptions(**fields):

@@ -7,7 +7,7 @@ end that must be predicted and must then happen: the word of the report, and who
 
 import pytest
 
-from lab import document, gateway, redirect
+from lab import document, gateway, redirect, second_gateway
 from test_reports import validator_of
 
 BYPASS = gateway(on_loss="bypass")
@@ -203,8 +203,7 @@ def test_a_strict_gateway_interface_drops_the_answers(strict_lab, family):
 
 
 def test_a_second_gateway_is_told_apart(wide_lab, family):
-    second = gateway(name="two", interface="eth3", addresses=["10.3.0.10", "2001:db8:3::10"],
-                     mark="0x20/0xf0", table=104, priority=110)  # fmt: skip
+    second = second_gateway(name="two")
     vnc = redirect(name="vnc", gateway="two", services=["5900-5910/tcp"])
     wanted = document([gateway(), second], [redirect(), vnc])
     wide_lab.apply(wanted)
