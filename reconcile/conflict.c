@@ -5,7 +5,6 @@
  */
 #include "reconcile/diff.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 
 static struct conflict *conflict(struct diff *diff, enum kind kind)
@@ -45,19 +44,6 @@ static void name_conflicts(struct diff *diff, const struct gateway *gateway)
 	}
 }
 
-static const char *route_words(struct arena *arena, const struct route *route)
-{
-	char dst[SPAN_TEXT] = "default", via[INET6_ADDRSTRLEN] = "";
-
-	if (!route->is_default)
-		span_format(&route->dst, route->family, dst);
-	if (route->has_gateway)
-		inet_ntop(route->family == FAMILY_IPV4 ? AF_INET : AF_INET6, route->gateway, via,
-			  sizeof(via));
-	return arena_printf(arena, "%s%s%s%s%s protocol %u", dst, *via ? " via " : "", via,
-			    *route->dev ? " dev " : "", route->dev, route->protocol);
-}
-
 static void route_conflicts(struct diff *diff, const struct gateway *gateway)
 {
 	struct arena *arena = &diff->plan->arena;
@@ -72,7 +58,8 @@ static void route_conflicts(struct diff *diff, const struct gateway *gateway)
 		item = conflict(diff, KIND_ROUTE);
 		item->object = arena_printf(arena, "%s table %u", family_name(route->family),
 					    route->table);
-		item->found = route_words(arena, route);
+		item->found = arena_printf(arena, "%s protocol %u", route_way(arena, route),
+					   route->protocol);
 		item->wanted = arena_printf(
 			arena, "a table with nothing but the route to gateway %s", gateway->name);
 		item->hint = "remove that route, or give the gateway a table of its own";

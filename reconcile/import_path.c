@@ -5,7 +5,6 @@
  * take all of the rule's traffic, and the document's mark is made of the bits
  * that all of them agree in.
  */
-#include <arpa/inet.h>
 #include <string.h>
 
 #include "reconcile/import_parts.h"
@@ -27,15 +26,8 @@ const char *lookup_words(struct arena *arena, const struct rule *rule)
 
 const char *route_words(struct arena *arena, const struct route *route)
 {
-	char dst[SPAN_TEXT] = "default", via[INET6_ADDRSTRLEN] = "";
-
-	if (!route->is_default)
-		span_format(&route->dst, route->family, dst);
-	if (route->has_gateway)
-		inet_ntop(route->family == FAMILY_IPV4 ? AF_INET : AF_INET6, route->gateway, via,
-			  sizeof(via));
-	return arena_printf(arena, "%s%s%s%s%s%s", route->type == ROUTE_UNICAST ? "" : "other ",
-			    dst, *via ? " via " : "", via, *route->dev ? " dev " : "", route->dev);
+	return arena_printf(arena, "%s%s", route->type == ROUTE_UNICAST ? "" : "other ",
+			    route_way(arena, route));
 }
 
 static bool is_subset(uint32_t bits, uint32_t of)

@@ -3,7 +3,6 @@
 #include "reconcile/report.h"
 
 #include <inttypes.h>
-#include <stddef.h>
 #include <string.h>
 
 #include "reconcile/tally.h"
@@ -79,48 +78,59 @@ static void print_warnings(const struct warning *items, size_t count, FILE *out)
 	}
 }
 
-/* A number of each tally; offset says which, of a uint64_t. */
-static void print_counter(const struct tallies *tallies, const char *key, const char *name,
-			  const char *help, size_t offset, FILE *out)
+static uint64_t taken_packets(const struct tally *tally)
 {
-	head(out, name, "counter", help);
+	return tally->taken.packets;
+}
+
+static uint64_t taken_bytes(const struct tally *tally)
+{
+	return tally->taken.bytes;
+}
+
+static uint64_t refused_packets(const struct tally *tally)
+{
+	return tally->refused.packets;
+}
+
+static uint64_t connections(const struct tally *tally)
+{
+	return tally->connections;
+}
+
+/* One sample for each gateway, or each redirect. */
+struct metric {
+	const char *name, *type, *help;
+	uint64_t (*value)(const struct tally *tally);
+};
+
+static const struct metric of_gateways[] = {
+	{ "detour_gateway_packets_total", "counter", "Packets sent to the gateway.",
+	  taken_packets },
+	{ "detour_gateway_bytes_total", "counter", "Bytes of the packets sent to the gateway.",
+	  taken_bytes },
+	{ "detour_gateway_refused_packets_total", "counter",
+	  "Packets refused because they would have passed the gateway by.", refused_packets },
+	{ "detour_gateway_connections", "gauge",
+	  "Tracked connections that bear the gateway's mark.", connections },
+};
+
+static const struct metric of_redirects[] = {
+	{ "detour_redirect_connections_total", "counter",
+	  "Connections that the redirect selected, by their first packets.", taken_packets },
+	{ "detour_redirect_refused_packets_total", "counter",
+	  "Invalid and untracked packets that were refused.", refused_packets },
+};
+
+static void print_metric(const struct metric *metric, const char *key,
+			 const struct tallies *tallies, FILE *out)
+{
+	head(out, metric->name, metric->type, metric->help);
 	for (size_t i = 0; i < tallies->count; i++) {
-		uint64_t value;
-
-		memcpy(&value, (const char *)&tallies->items[i] + offset, sizeof(value));
-		fprintf(out, "%s{", name);
+		fprintf(out, "%s{", metric->name);
 		label(out, key, tallies->items[i].name);
-		fprintf(out, "} %" PRIu64 "\n", value);
+		fprintf(out, "} %" PRIu64 "\n", metric->value(&tallies->items[i]));
 	}
-}
-
-static void print_gateways(const struct tallies *gateways, FILE *out)
-{
-	print_counter(gateways, "gateway", "detour_gateway_packets_total",
-		      "Packets sent to the gateway.", offsetof(struct tally, taken.packets), out);
-	print_counter(gateways, "gateway", "detour_gateway_bytes_total",
-		      "Bytes of the packets sent to the gateway.",
-		      offsetof(struct tally, taken.bytes), out);
-	print_counter(gateways, "gateway", "detour_gateway_refused_packets_total",
-		      "Packets refused because they would have passed the gateway by.",
-		      offsetof(struct tally, refused.packets), out);
-	head(out, "detour_gateway_connections", "gauge",
-	     "Tracked connections that bear the gateway's mark.");
-	for (size_t i = 0; i < gateways->count; i++) {
-		fputs("detour_gateway_connections{", out);
-		label(out, "gateway", gateways->items[i].name);
-		fprintf(out, "} %zu\n", gateways->items[i].connections);
-	}
-}
-
-static void print_redirects(const struct tallies *redirects, FILE *out)
-{
-	print_counter(redirects, "redirect", "detour_redirect_connections_total",
-		      "Connections that the redirect selected, by their first packets.",
-		      offsetof(struct tally, taken.packets), out);
-	print_counter(redirects, "redirect", "detour_redirect_refused_packets_total",
-		      "Invalid and untracked packets that were refused.",
-		      offsetof(struct tally, refused.packets), out);
 }
 
 void report_metrics(const struct report *report, const struct state *observed, int64_t when,
@@ -138,8 +148,10 @@ void report_metrics(const struct report *report, const struct state *observed, i
 	print_steps(plan, out);
 	print_warnings(plan->warnings, plan->warning_count, out);
 	tally_gateways(&arena, observed, &tallies);
-	print_gateways(&tallies, out);
+	for (size_t i = 0; i < sizeof(of_gateways) / sizeof(*of_gateways); i++)
+		print_metric(&of_gateways[i], "gateway", &tallies, out);
 	tally_redirects(&arena, observed, &tallies);
-	print_redirects(&tallies, out);
+	for (size_t i = 0; i < sizeof(of_redirects) / sizeof(*of_redirects); i++)
+		print_metric(&of_redirects[i], "redirect", &tallies, out);
 	arena_free(&arena);
 }

@@ -130,6 +130,18 @@ bool route_same_place(const struct route *a, const struct route *b)
 	return route_compare(a, b) == 0;
 }
 
+const char *route_way(struct arena *arena, const struct route *route)
+{
+	char dst[SPAN_TEXT] = "default", via[SPAN_TEXT] = "";
+
+	if (!route->is_default)
+		span_format(&route->dst, route->family, dst);
+	if (route->has_gateway)
+		address_format(route->gateway, route->family, via);
+	return arena_printf(arena, "%s%s%s%s%s", dst, *via ? " via " : "", via,
+			    *route->dev ? " dev " : "", route->dev);
+}
+
 bool route_equal(const struct route *a, const struct route *b)
 {
 	return route_same_place(a, b) && a->protocol == b->protocol && a->type == b->type &&

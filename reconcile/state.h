@@ -173,6 +173,9 @@ bool mark_equal(const struct mark *a, const struct mark *b);
 /* Same family, table, destination and metric: the kernel holds one such route at a time. */
 bool route_same_place(const struct route *a, const struct route *b);
 
+/* "default via 10.2.0.10 dev eth2". The arena owns it. */
+const char *route_way(struct arena *arena, const struct route *route);
+
 /* Fields that the kernel keeps; not what an observation adds. */
 bool route_equal(const struct route *a, const struct route *b);
 bool rule_equal(const struct rule *a, const struct rule *b);
