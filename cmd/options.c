@@ -2,6 +2,7 @@
 #include "cmd/options.h"
 
 #include <getopt.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -122,67 +123,58 @@ static int set_prometheus(struct options *options, struct error *error)
 	return 0;
 }
 
+/* Those that are there or not, and those that are taken as they are. */
+static const struct member {
+	enum option_bit option;
+	size_t offset; /* in struct options */
+} flags[] = {
+	{ OPTION_AGAIN, offsetof(struct options, again) },
+	{ OPTION_ALLOW_EMPTY, offsetof(struct options, allow_empty) },
+	{ OPTION_CHECK, offsetof(struct options, check) },
+	{ OPTION_FULL, offsetof(struct options, full) },
+	{ OPTION_LAST_CONFIRMED, offsetof(struct options, last_confirmed) },
+	{ OPTION_NAGIOS, offsetof(struct options, nagios) },
+	{ OPTION_PROTECT, offsetof(struct options, protect) },
+	{ OPTION_REPAIR, offsetof(struct options, repair) },
+	{ OPTION_STRICT, offsetof(struct options, strict) },
+	{ OPTION_WATCH, offsetof(struct options, watch) },
+}, texts[] = {
+	{ OPTION_CLIENT, offsetof(struct options, client) },
+	{ OPTION_IN, offsetof(struct options, interface) },
+	{ OPTION_OUT, offsetof(struct options, out) },
+	{ OPTION_SERVER, offsetof(struct options, server) },
+	{ OPTION_SERVICE, offsetof(struct options, service) },
+	{ OPTION_SVG, offsetof(struct options, svg) },
+};
+
+/* Its place in the options, or NULL. */
+static void *find_member(struct options *options, const struct member *members, size_t count,
+			 enum option_bit option)
+{
+	for (size_t i = 0; i < count; i++)
+		if (members[i].option == option)
+			return (char *)options + members[i].offset;
+	return NULL;
+}
+
 static int set_verb_option(struct options *options, enum option_bit option, struct error *error)
 {
+	bool *flag = find_member(options, flags, sizeof(flags) / sizeof(*flags), option);
+	const char **text = find_member(options, texts, sizeof(texts) / sizeof(*texts), option);
+
 	options->given |= option;
-	switch (option) {
-	case OPTION_AGAIN:
-		options->again = true;
-		return 0;
-	case OPTION_ALLOW_EMPTY:
-		options->allow_empty = true;
-		return 0;
-	case OPTION_CHECK:
-		options->check = true;
-		return 0;
-	case OPTION_CONFIRM:
+	if (flag)
+		*flag = true;
+	else if (text)
+		*text = optarg;
+	else if (option == OPTION_CONFIRM)
 		return set_seconds(&options->confirm, 1, CONFIRM_MAX, error);
-	case OPTION_FULL:
-		options->full = true;
-		return 0;
-	case OPTION_LAST_CONFIRMED:
-		options->last_confirmed = true;
-		return 0;
-	case OPTION_LOCK_TIMEOUT:
+	else if (option == OPTION_LOCK_TIMEOUT)
 		return set_seconds(&options->lock_timeout, 0, LOCK_TIMEOUT_MAX, error);
-	case OPTION_NAGIOS:
-		options->nagios = true;
-		return 0;
-	case OPTION_OUT:
-		options->out = optarg;
-		return 0;
-	case OPTION_PROMETHEUS:
+	else if (option == OPTION_PROMETHEUS)
 		return set_prometheus(options, error);
-	case OPTION_REASON:
+	else if (option == OPTION_REASON)
 		return set_reason(options, error);
-	case OPTION_PROTECT:
-		options->protect = true;
-		return 0;
-	case OPTION_REPAIR:
-		options->repair = true;
-		return 0;
-	case OPTION_SVG:
-		options->svg = optarg;
-		return 0;
-	case OPTION_STRICT:
-		options->strict = true;
-		return 0;
-	case OPTION_WATCH:
-		options->watch = true;
-		return 0;
-	case OPTION_CLIENT:
-		options->client = optarg;
-		return 0;
-	case OPTION_SERVER:
-		options->server = optarg;
-		return 0;
-	case OPTION_SERVICE:
-		options->service = optarg;
-		return 0;
-	case OPTION_IN:
-		options->interface = optarg;
-		return 0;
-	}
 	return 0;
 }
 
