@@ -446,8 +446,11 @@ void report_valid(const struct report *report, bool colour, FILE *out)
 {
 	struct printer printer = { .report = report, .colour = colour, .out = out };
 
-	fprintf(out, "%s: valid: %zu gateways, %zu redirects\n", report->file,
-		report->document->gateway_count, report->document->redirect_count);
+	size_t gateways = report->document->gateway_count;
+	size_t redirects = report->document->redirect_count;
+
+	fprintf(out, "%s: valid: %zu gateway%s, %zu redirect%s\n", report->file, gateways,
+		gateways == 1 ? "" : "s", redirects, redirects == 1 ? "" : "s");
 	print_warnings(&printer, report->plan->warnings, report->plan->warning_count);
 }
 
