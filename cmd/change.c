@@ -187,7 +187,7 @@ static bool refuse_reverted(struct context *context)
 	time_t at;
 
 	if (context->options->again || context->options->confirm ||
-	    !memory_is_reverted(context->digest, who, &when))
+	    !memory_is_reverted(context_digest(context), who, &when))
 		return false;
 	at = (time_t)when;
 	strftime(text, sizeof(text), "%F %T", localtime_r(&at, &local));
@@ -236,7 +236,7 @@ static bool refuse_superseded(struct context *context)
 		last && !json_equal(last, context->known) &&
 		makes_another_state(text_of(last, "verb")) &&
 		is_good((enum exit_code)json_integer_value(json_object_get(last, "exit"))) &&
-		strcmp(text_of(last, "digest"), context->digest) != 0;
+		strcmp(text_of(last, "digest"), context_digest(context)) != 0;
 
 	if (is_superseded) {
 		context->report.exit = EXIT_BUSY;
@@ -306,7 +306,7 @@ static int journal_fill(struct context *context, const struct comparison *first,
 	COPY(journal->verb, options->verb);
 	COPY(journal->who, context_user(context));
 	COPY(journal->reason, options->reason);
-	COPY(journal->digest, context->digest);
+	COPY(journal->digest, context_digest(context));
 	journal->pid = getpid();
 	journal->started = time(NULL);
 	if (options->confirm)
@@ -422,7 +422,7 @@ static struct audit audit_of(struct context *context)
 		.verb = context->options->verb,
 		.who = context_user(context),
 		.reason = context->options->reason,
-		.digest = context->digest,
+		.digest = context_digest(context),
 		.steps = context->report.plan ? context->report.plan->step_count : 0,
 		.exit = (int)context->report.exit,
 		.result = result_word(context),
@@ -444,7 +444,7 @@ static void change_remember(struct context *context)
 	if (!context->source)
 		memory_forget(&error);
 	else if (!context->options->confirm)
-		memory_confirm(context->source, context->digest, &error);
+		memory_confirm(context->source, context_digest(context), &error);
 	context_note_forgotten(context, &error);
 }
 

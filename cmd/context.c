@@ -14,12 +14,19 @@
 #include "cmd/change.h"
 #include "cmd/plan_file.h"
 #include "cmd/verbs.h"
+#include "reconcile/digest.h"
 #include "reconcile/saved_plan.h"
 
 /* --- the document -------------------------------------------------------- */
 
-/* Up to one byte more than a document may have, so that decoding can tell. */
-static char *read_all(int fd, size_t *size)
+/* Decoding tells what is wrong with it; the rest is not needed for that. */
+static bool is_too_large(const char *text, size_t size, bool or_plan)
+{
+	return size > PLAN_MAX_BYTES ||
+	       (size > DOCUMENT_MAX_BYTES && !(or_plan && saved_plan_is(text, size)));
+}
+
+static char *read_all(int fd, bool or_plan, size_t *size)
 {
 	size_t room = 0;
 	char *text = NULL;
@@ -41,14 +48,14 @@ static char *read_all(int fd, size_t *size)
 		if (got < 0)
 			break;
 		*size += (size_t)got;
-		if (!got || *size > DOCUMENT_MAX_BYTES)
+		if (!got || is_too_large(text, *size, or_plan))
 			return text;
 	}
 	free(text);
 	return NULL;
 }
 
-static char *read_document(struct context *context, size_t *size)
+static char *read_document(struct context *context, bool or_plan, size_t *size)
 {
 	const char *file = context->report.file;
 	bool from_stdin = !strcmp(file, "-");
@@ -59,7 +66,7 @@ static char *read_document(struct context *context, size_t *size)
 		error_set(&context->error, "unreadable", "%s: %s", file, strerror(errno));
 		return NULL;
 	}
-	text = read_all(fd, size);
+	text = read_all(fd, or_plan, size);
 	if (!text)
 		error_set(&context->error, "unreadable", "%s: %s", file, strerror(errno));
 	if (!from_stdin)
@@ -69,21 +76,18 @@ static char *read_document(struct context *context, size_t *size)
 
 static bool decode(struct context *context, const char *text, size_t size, bool or_plan)
 {
-	/* Each key once, as a plan was written; what is wrong with it, decoding tells. */
-	context->source = json_loadb(text, size, JSON_ALLOW_NUL, NULL);
-	if (or_plan && saved_plan_is(context->source))
-		return plan_file_open(context);
-	if (document_decode(text, size, &context->document, &context->faults) < 0)
-		return false;
+	if (or_plan && saved_plan_is(text, size))
+		return plan_file_open(context, text, size);
+	context->source = document_parse(text, size, &context->faults);
 	if (!context->source)
-		error_set(&context->error, "no-memory", "out of memory");
-	return context->source != NULL;
+		return false;
+	return document_decode_json(context->source, &context->document, &context->faults) == 0;
 }
 
 static bool load(struct context *context, bool or_plan)
 {
 	size_t size;
-	char *text = read_document(context, &size);
+	char *text = read_document(context, or_plan, &size);
 	bool decoded;
 
 	context->report.exit = EXIT_ERROR;
@@ -91,9 +95,11 @@ static bool load(struct context *context, bool or_plan)
 		return false;
 	decoded = decode(context, text, size, or_plan);
 	free(text);
-	if (!decoded)
+	if (!decoded) {
+		json_decref(context->source);
+		context->source = NULL;
 		return false;
-	digest_json(context->source, context->digest);
+	}
 	context->report.document = &context->document;
 	context->report.exit = EXIT_DONE;
 	return true;
@@ -302,4 +308,11 @@ const char *context_user(struct context *context)
 	if (!context->user[0])
 		user_self(context->user);
 	return context->user;
+}
+
+const char *context_digest(struct context *context)
+{
+	if (context->source && !context->digest[0])
+		digest_json(context->source, context->digest);
+	return context->digest;
 }

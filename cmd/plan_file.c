@@ -8,6 +8,19 @@
 #include "backends/host.h"
 #include "reconcile/saved_plan.h"
 
+static int text_save(struct context *context, const char *text)
+{
+	size_t size = strlen(text);
+
+	if (size > PLAN_MAX_BYTES)
+		return error_set(
+			&context->error, "too-large",
+			"the plan would have %zu bytes, more than the %d that apply reads; "
+			"apply the document itself, or make the change in several steps",
+			size, PLAN_MAX_BYTES);
+	return file_replace(context->options->out, text, size, &context->error);
+}
+
 bool plan_file_save(struct context *context)
 {
 	struct host host;
@@ -25,33 +38,21 @@ bool plan_file_save(struct context *context)
 		error_set(&context->error, "no-memory", "out of memory");
 		return false;
 	}
-	written = file_replace(context->options->out, text, strlen(text), &context->error);
+	written = text_save(context, text);
 	free(text);
 	return written == 0;
 }
 
-bool plan_file_open(struct context *context)
+bool plan_file_open(struct context *context, const char *text, size_t size)
 {
-	json_t *document;
 	struct host host;
-	char *text;
-	int decoded;
 
-	context->saved = context->source;
-	context->source = NULL;
-	if (host_read(&host, &context->error) < 0 ||
+	context->saved = saved_plan_parse(text, size, &context->error);
+	if (!context->saved || host_read(&host, &context->error) < 0 ||
 	    saved_plan_check(context->saved, &host, &context->error) < 0)
 		return false;
-	document = json_incref((json_t *)saved_plan_document(context->saved));
-	context->source = document;
-	text = json_dumps(document, JSON_COMPACT);
-	if (!text) {
-		error_set(&context->error, "no-memory", "out of memory");
-		return false;
-	}
-	decoded = document_decode(text, strlen(text), &context->document, &context->faults);
-	free(text);
-	return decoded == 0;
+	context->source = json_incref((json_t *)saved_plan_document(context->saved));
+	return document_decode_json(context->source, &context->document, &context->faults) == 0;
 }
 
 bool plan_file_accepts(void *opaque, const struct comparison *look, bool wrote)

@@ -8,11 +8,8 @@
 /* Writes the comparison to options->out. False: the report says why not. */
 bool plan_file_save(struct context *context);
 
-/*
- * context->source is a saved plan: checks it, and puts its document in its
- * place. False: the report says why it is refused.
- */
-bool plan_file_open(struct context *context);
+/* Decodes the text of a saved plan, and its document. False: the report says why it is refused. */
+bool plan_file_open(struct context *context, const char *text, size_t size);
 
 /* apply_options.accept, the context is ours. True without a saved plan. */
 bool plan_file_accepts(void *context, const struct comparison *look, bool wrote);

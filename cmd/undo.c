@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cmd/undo.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -29,17 +28,12 @@ static int document_of(const struct journal *journal, struct document *document,
 		       struct error *error)
 {
 	struct faults faults = { 0 };
-	char *text;
 	int result;
 
 	document_empty(document);
 	if (json_is_null(journal->document))
 		return 0;
-	text = json_dumps(journal->document, JSON_COMPACT | JSON_ENCODE_ANY);
-	if (!text)
-		return not_decoded(error);
-	result = document_decode(text, strlen(text), document, &faults);
-	free(text);
+	result = document_decode_json(journal->document, document, &faults);
 	faults_free(&faults);
 	return result < 0 ? not_decoded(error) : 0;
 }

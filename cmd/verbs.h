@@ -21,11 +21,11 @@ struct context {
 	const struct options *options;
 	char path[PATHS_MAX]; /* of the default document */
 	struct document document;
-	json_t *source;           /* the document as it was given; NULL: destroy */
+	json_t *source;           /* the document as it was given; NULL: destroy, or not decoded */
 	json_t *saved;            /* the saved plan that it came in; NULL: none */
 	struct state seen;        /* what the saved plan saw, when that no longer holds */
 	struct plan differences;  /* between that and what there is */
-	char digest[DIGEST_TEXT]; /* of the source; "" for none */
+	char digest[DIGEST_TEXT]; /* context_digest() */
 	struct faults faults;
 	struct error error;
 	struct comparison comparison;
@@ -117,5 +117,8 @@ void context_report(struct context *context);
 
 /* Who runs us; asked only once, since it may cost a look into a directory service. */
 const char *context_user(struct context *context);
+
+/* Of the source, "" for none; computed only once. */
+const char *context_digest(struct context *context);
 
 #endif

@@ -59,7 +59,7 @@ static void exchange(struct context *context, struct context *fresh)
 
 	context->document = fresh->document;
 	context->source = fresh->source;
-	memcpy(context->digest, fresh->digest, sizeof(context->digest));
+	memcpy(context->digest, context_digest(fresh), sizeof(context->digest));
 	fresh->document = document;
 	fresh->source = source;
 }
@@ -67,7 +67,7 @@ static void exchange(struct context *context, struct context *fresh)
 static void take(struct watch *watch, struct context *fresh, bool is_asked)
 {
 	struct context *context = watch->context;
-	bool is_same = !strcmp(context->digest, fresh->digest);
+	bool is_same = !strcmp(context_digest(context), context_digest(fresh));
 
 	/* A touch, or other white space. */
 	if (is_same && !is_asked && !watch->is_refused)
@@ -85,7 +85,7 @@ static void refuse(struct watch *watch, struct context *fresh)
 	struct context *context = watch->context;
 
 	watch->is_refused = true;
-	memcpy(fresh->digest, context->digest, sizeof(fresh->digest));
+	memcpy(fresh->digest, context_digest(context), sizeof(fresh->digest));
 	watch->context = fresh;
 	watch_tell(watch, EVENT_DOCUMENT_REFUSED);
 	watch->context = context;

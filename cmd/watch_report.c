@@ -139,7 +139,8 @@ static const char *event_text(const struct watch *watch, struct arena *arena, en
 	case EVENT_EVENTS_LOST:
 		return "there were too many at once; everything is looked at";
 	case EVENT_DOCUMENT:
-		return arena_printf(arena, "%s, %.12s", report->file, watch->context->digest);
+		return arena_printf(arena, "%s, %.12s", report->file,
+				    context_digest(watch->context));
 	case EVENT_REFUSED:
 	case EVENT_FAILED:
 	case EVENT_DOCUMENT_REFUSED:
@@ -187,11 +188,11 @@ static json_t *suspect_json(const struct suspect *suspect)
 
 static void print_json(const struct watch *watch, enum event event, const struct suspect *suspect)
 {
-	const struct context *context = watch->context;
+	struct context *context = watch->context;
 	json_t *line = json_pack("{s:i,s:s,s:o,s:s,s:o,s:o}", "format_version", FORMAT_VERSION,
 				 "event", events[event].name, "time", time_json(), "document",
-				 context->digest, "suspect", suspect_json(suspect), "report",
-				 report_object(&context->report));
+				 context_digest(context), "suspect", suspect_json(suspect),
+				 "report", report_object(&context->report));
 
 	if (event == EVENT_BACKING_OFF)
 		json_object_set_new(line, "hold_seconds", json_real((double)watch->hold / 1000));

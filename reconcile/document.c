@@ -155,7 +155,7 @@ static void fault_syntax(struct decoder *decoder, const json_error_t *error)
 }
 
 /* Parses; what jansson would only say without its place is looked for first. */
-static json_t *document_parse(struct decoder *decoder, const char *text, size_t size)
+static json_t *text_parse(struct decoder *decoder, const char *text, size_t size)
 {
 	size_t flags = JSON_DECODE_ANY | JSON_ALLOW_NUL;
 	struct arena arena = { 0 };
@@ -182,7 +182,7 @@ static bool is_blank(const char *text, size_t size)
 	return true;
 }
 
-static json_t *document_read(struct decoder *decoder, const char *text, size_t size)
+static json_t *text_read(struct decoder *decoder, const char *text, size_t size)
 {
 	if (size > DOCUMENT_MAX_BYTES)
 		decoder_fault(decoder, "", "the document has more than the %d bytes that are read",
@@ -198,29 +198,63 @@ static json_t *document_read(struct decoder *decoder, const char *text, size_t s
 			      "the document begins with a byte order mark; "
 			      "save it as UTF-8 without one");
 	else
-		return document_parse(decoder, text, size);
+		return text_parse(decoder, text, size);
 	return NULL;
+}
+
+static void document_fill(struct decoder *decoder, const json_t *root, struct document *document)
+{
+	struct value value = { .json = root,
+			       .what = "an object, with version, gateways and redirects" };
+
+	decode_object(decoder, &value, document_members, COUNT(document_members), document);
+	document_check(decoder, root, document);
+	faults_sort(decoder->faults, root);
+}
+
+static void fault_unreported(const struct decoder *decoder)
+{
+	if (decoder->unreported)
+		faults_add(decoder->faults, "", "%zu more faults are not shown",
+			   decoder->unreported);
+}
+
+json_t *document_parse(const char *text, size_t size, struct faults *faults)
+{
+	struct document rest = { 0 };
+	struct decoder decoder = { .arena = &rest.arena, .faults = faults };
+	json_t *root = text_read(&decoder, text, size);
+
+	if (decoder.repaired && root) {
+		document_fill(&decoder, root, &rest);
+		json_decref(root);
+		root = NULL;
+	}
+	fault_unreported(&decoder);
+	document_free(&rest);
+	return root;
+}
+
+int document_decode_json(const json_t *json, struct document *document, struct faults *faults)
+{
+	struct decoder decoder = { .arena = &document->arena, .faults = faults };
+
+	document_empty(document);
+	document_fill(&decoder, json, document);
+	fault_unreported(&decoder);
+	return faults->count ? -1 : 0;
 }
 
 int document_decode(const char *text, size_t size, struct document *document, struct faults *faults)
 {
-	struct decoder decoder = { .arena = &document->arena, .faults = faults };
-	struct value value = { .what = "an object, with version, gateways and redirects" };
-	json_t *root;
+	json_t *json = document_parse(text, size, faults);
+	int result = -1;
 
 	document_empty(document);
-	root = document_read(&decoder, text, size);
-	if (root) {
-		value.json = root;
-		decode_object(&decoder, &value, document_members, COUNT(document_members),
-			      document);
-		document_check(&decoder, root, document);
-		faults_sort(faults, root);
-		json_decref(root);
-	}
-	if (decoder.unreported)
-		faults_add(faults, "", "%zu more faults are not shown", decoder.unreported);
-	return faults->count ? -1 : 0;
+	if (json)
+		result = document_decode_json(json, document, faults);
+	json_decref(json);
+	return result;
 }
 
 void document_empty(struct document *document)

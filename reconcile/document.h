@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <jansson.h>
+
 #include "reconcile/arena.h"
 #include "reconcile/error.h"
 #include "reconcile/span.h"
@@ -81,9 +83,19 @@ struct document {
 enum { DOCUMENT_MAX_BYTES = 32 * 1024 * 1024 };
 
 /*
- * Decodes JSON text of `size` bytes. Returns 0, or -1 with at least one fault.
- * document_free() is due in either case.
+ * Parses JSON text of `size` bytes. Returns any JSON value, for json_decref(), or
+ * NULL with at least one fault: of the text, and of what it holds as far as that
+ * can be told.
  */
+json_t *document_parse(const char *text, size_t size, struct faults *faults);
+
+/*
+ * Decodes a JSON value, of which the document keeps nothing. Returns 0, or -1
+ * with at least one fault. document_free() is due in either case.
+ */
+int document_decode_json(const json_t *json, struct document *document, struct faults *faults);
+
+/* Both in one: decodes JSON text of `size` bytes. */
 int document_decode(const char *text, size_t size, struct document *document,
 		    struct faults *faults);
 

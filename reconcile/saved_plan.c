@@ -2,6 +2,7 @@
 #include "reconcile/saved_plan.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "reconcile/digest.h"
@@ -10,9 +11,54 @@
 
 enum { FORMAT_VERSION = 1 };
 
-bool saved_plan_is(const json_t *json)
+bool saved_plan_is(const char *text, size_t size)
 {
-	return json_object_get(json, "format_version") != NULL;
+	static const char key[] = "\"format_version\"", blanks[] = " \t\r\n";
+	const char *end = text + size, *at = text;
+
+	/* Within a string its quotes would be escaped, and behind one no colon stands. */
+	while ((at = memmem(at, (size_t)(end - at), key, sizeof(key) - 1))) {
+		at += sizeof(key) - 1;
+		while (at < end && memchr(blanks, *at, sizeof(blanks) - 1))
+			at++;
+		if (at < end && *at == ':')
+			return true;
+	}
+	return false;
+}
+
+static json_t *plan_damaged(struct error *error, const char *place)
+{
+	error_set(error, "edited",
+		  "the plan is not as detour plan --out wrote it, %s: it was edited or damaged; "
+		  "change the document and make a new plan",
+		  place);
+	return NULL;
+}
+
+json_t *saved_plan_parse(const char *text, size_t size, struct error *error)
+{
+	const char *nul;
+	char place[64];
+	json_error_t where;
+	json_t *plan;
+
+	if (size > PLAN_MAX_BYTES) {
+		error_set(error, "too-large", "the plan has more than the %d bytes that are read",
+			  PLAN_MAX_BYTES);
+		return NULL;
+	}
+	/* What a crash leaves of a file; jansson would take it for the end. */
+	nul = memchr(text, '\0', size);
+	if (nul) {
+		snprintf(place, sizeof(place), "byte %td", nul - text);
+		return plan_damaged(error, place);
+	}
+	plan = json_loadb(text, size, JSON_REJECT_DUPLICATES, &where);
+	if (plan)
+		return plan;
+	snprintf(place, sizeof(place), "line %d, column %d", where.line, where.column);
+	return plan_damaged(error, place);
 }
 
 /* What the plan read of the state that it manages, and what decided whether a step can be done. */

@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "reconcile/error.h"
 #include "reconcile/reconcile.h"
@@ -18,8 +19,18 @@ struct host {
 	char boot_id[64], machine_id[64], netns[32];
 };
 
-/* Whether a file is a saved plan rather than a document. */
-bool saved_plan_is(const json_t *json);
+/* Those of the largest documents have about half of it; a larger one is neither written nor read. */
+enum { PLAN_MAX_BYTES = 1024 * 1024 * 1024 };
+
+/*
+ * Whether a file is a saved plan, damaged or not, rather than a document: it
+ * has a key format_version, which no document has. plan --out writes it first,
+ * so the beginning of a plan tells.
+ */
+bool saved_plan_is(const char *text, size_t size);
+
+/* NULL with *error when it is too large or damaged. The caller owns the value. */
+json_t *saved_plan_parse(const char *text, size_t size, struct error *error);
 
 /* The caller owns the value. */
 json_t *saved_plan_make(const json_t *document, const struct comparison *comparison,

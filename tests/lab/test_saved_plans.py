@@ -197,6 +197,32 @@ def test_steps_that_do_not_follow_from_the_document_are_refused(lab, plan_path):
     refused(lab, plan_path, "stale", exit_code=4)
 
 
+DAMAGES = {
+    "NULs behind it": lambda text: text + "\0" * 3,
+    "a key twice": lambda text: text.replace('"kind"', '"kind": "plan", "kind"', 1),
+    "a key twice, in another order": lambda text: json.dumps(
+        json.loads(text), sort_keys=True
+    ).replace('"kind"', '"kind": "plan", "kind"', 1),
+    "cut off": lambda text: text[:-2],
+    "more behind it": lambda text: text + "{}",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
+def test_a_damaged_plan_is_refused_as_a_plan(lab, plan_path, damage):
+    save(lab, OLD, plan_path)
+    plan_path.write_text(damage(plan_path.read_text()))
+    error = refused(lab, plan_path, "edited").json["error"]
+    assert "the plan is not as detour plan --out wrote it" in error["message"]
+
+
+def test_a_plan_may_be_larger_than_a_document(lab, plan_path):
+    save(lab, OLD, plan_path)
+    plan_path.write_text(plan_path.read_text() + " " * (33 << 20))
+    assert lab.detour("apply", plan_path).exit == 0
+    assert lab.detour("drift", OLD).exit == 0
+
+
 @pytest.mark.parametrize("cut", [1, 100, 1000, -2])
 def test_a_truncated_plan_is_refused(lab, plan_path, cut):
     save(lab, OLD, plan_path)
