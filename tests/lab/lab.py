@@ -443,12 +443,13 @@ def first_packets(family, port):
     return lambda i: tcp_packet(family.client, family.server, 1024 + i % 60000, port, "S", i)
 
 
-class Busy(threading.Thread):
-    """Its run() goes on for as long as it is running: while the block runs."""
+class Flood(threading.Thread):
+    """Sends packets from the client, over and over, while the block runs under a watch."""
 
-    def __init__(self):
+    def __init__(self, watch, make_packet):
         super().__init__(daemon=True)
-        self.running = True
+        self.watch, self.make_packet, self.sent, self.running = watch, make_packet, 0, True
+        self.progress = threading.Condition()
 
     def __enter__(self):
         self.start()
@@ -457,15 +458,6 @@ class Busy(threading.Thread):
     def __exit__(self, *_):
         self.running = False
         self.join()
-
-
-class Flood(Busy):
-    """Sends packets from the client, over and over, while the block runs under a watch."""
-
-    def __init__(self, watch, make_packet):
-        super().__init__()
-        self.watch, self.make_packet, self.sent = watch, make_packet, 0
-        self.progress = threading.Condition()
 
     def run(self):
         with self.watch.lab.raw_socket("client", self.make_packet(0)) as sock:
@@ -483,6 +475,39 @@ class Flood(Busy):
         enough = self.sent + count
         with self.progress:
             assert self.progress.wait_for(lambda: self.sent >= enough, PATIENCE)
+
+
+class Companion(threading.Thread):
+    """A script in a process of its own on a host, while the block runs: take() gets its lines."""
+
+    def __init__(self, lab, host, *words):
+        super().__init__(daemon=True)
+        self.changed = threading.Condition()
+        with lab.inside(host):
+            self.process = subprocess.Popen(
+                [sys.executable, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()  # ends it
+        self.join()
+        self.process.stdout.close()
+        assert self.process.wait(PATIENCE) == 0
+
+    def run(self):
+        for line in self.process.stdout:
+            with self.changed:
+                self.take(line)
+                self.changed.notify_all()
+
+    def wait_for(self, predicate):
+        """Returns when it holds; asked after each line."""
+        with self.changed:
+            return self.changed.wait_for(predicate, 3 * PATIENCE)
 
 
 class Watch:

@@ -9,12 +9,10 @@ import errno
 import json
 import selectors
 import socket
-import subprocess
 import sys
-import threading
 import time
 
-from lab import PATIENCE, af
+from lab import Companion, af
 
 AT_ONCE = 2  # connections to each target
 GIVE_UP = 5  # seconds; a SYN that got lost is sent again before that
@@ -23,33 +21,15 @@ GIVE_UP = 5  # seconds; a SYN that got lost is sent again before that
 Attempt = collections.namedtuple("Attempt", "address port number began sent answer")
 
 
-class Traffic(threading.Thread):
+class Traffic(Companion):
     """While the block runs. attempts: all that have ended, in that order."""
 
     def __init__(self, lab, targets):
-        super().__init__(daemon=True)
-        self.attempts, self.changed = [], threading.Condition()
-        words = [sys.executable, __file__, *(f"{address}:{port}" for address, port in targets)]
-        with lab.inside("client"):
-            self.process = subprocess.Popen(
-                words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-            )
+        super().__init__(lab, "client", __file__, *(f"{host}:{port}" for host, port in targets))
+        self.attempts = []
 
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *_):
-        self.process.stdin.close()  # ends it
-        self.join()
-        self.process.stdout.close()
-        assert self.process.wait(PATIENCE) == 0
-
-    def run(self):
-        for line in self.process.stdout:
-            with self.changed:
-                self.attempts.append(Attempt(*json.loads(line)))
-                self.changed.notify_all()
+    def take(self, line):
+        self.attempts.append(Attempt(*json.loads(line)))
 
     def flow(self, count):
         """Returns when each target was connected to that many times more."""
@@ -62,8 +42,7 @@ class Traffic(threading.Thread):
             began = len(self.attempts)
             return len(seen) >= max(len(targets), 1) and min(seen.values()) >= count
 
-        with self.changed:
-            assert self.changed.wait_for(is_enough, 3 * PATIENCE), seen
+        assert self.wait_for(is_enough), seen
 
 
 # -- The process ---------------------------------------------------------------------------------
