@@ -36,8 +36,6 @@ struct run {
 int comparison_make(struct kernel *kernel, const struct scope *scope, struct comparison *comparison,
 		    struct error *error)
 {
-	struct surroundings around = { 0 };
-
 	*comparison = (struct comparison){ 0 };
 	if (kernel->ops->observe(kernel, scope, &comparison->observed, error) < 0)
 		return -1;
@@ -45,10 +43,9 @@ int comparison_make(struct kernel *kernel, const struct scope *scope, struct com
 	plan_build(scope->document, &comparison->desired, &comparison->observed, &comparison->plan);
 	warnings_of_document(scope->document, &comparison->plan);
 	if (scope->surroundings)
-		kernel->ops->look_around(kernel, scope->document, &around);
+		kernel->ops->look_around(kernel, scope->document, &comparison->around);
 	warnings_of_state(scope->document, &comparison->observed,
-			  scope->surroundings ? &around : NULL, &comparison->plan);
-	surroundings_free(&around);
+			  scope->surroundings ? &comparison->around : NULL, &comparison->plan);
 	if (!scope->everything)
 		warnings_of_emptying(scope->document, &comparison->observed, &comparison->plan);
 	comparison->made = true;
@@ -58,6 +55,7 @@ int comparison_make(struct kernel *kernel, const struct scope *scope, struct com
 void comparison_free(struct comparison *comparison)
 {
 	plan_free(&comparison->plan);
+	surroundings_free(&comparison->around);
 	state_free(&comparison->desired);
 	state_free(&comparison->observed);
 	comparison->made = false;
@@ -246,10 +244,10 @@ static enum pass converge(struct run *run)
 	return PASS_FAILED;
 }
 
-/* One look, one run over the steps back. PASS_DONE: nothing is left to undo. */
 /*
- * A step that waits (for the interface of an old route, say) is no obstacle: what
- * the kernel took away by itself is not ours to bring back.
+ * One look, one run over the steps back. PASS_DONE: nothing is left to undo. A step that waits (for
+ * the interface of an old route, say) is no obstacle: what the kernel took away by itself is not
+ * ours to bring back.
  */
 static enum pass restore_round(struct run *run, const json_t *before)
 {

@@ -12,6 +12,7 @@
 #include "reconcile/kernel.h"
 #include "reconcile/plan.h"
 #include "reconcile/state.h"
+#include "reconcile/surroundings.h"
 
 enum exit_code {
 	EXIT_DONE = 0,
@@ -29,6 +30,7 @@ enum exit_code {
 struct comparison {
 	bool made; /* false: the kernel could not be read, and the rest is empty */
 	struct state observed, desired;
+	struct surroundings around; /* what the scope asks for of it */
 	struct plan plan;
 };
 

@@ -185,8 +185,8 @@ static json_t *trace_others_json(const struct trace *trace)
 {
 	json_t *list = json_array();
 
-	for (size_t i = 0; i < trace->around.chain_count; i++) {
-		const struct other_chain *chain = &trace->around.chains[i];
+	for (size_t i = 0; i < trace->around->chain_count; i++) {
+		const struct other_chain *chain = &trace->around->chains[i];
 
 		if (trace_meets(trace, chain))
 			json_array_append_new(list, json_pack("{s:o,s:o,s:s,s:i}", "table",

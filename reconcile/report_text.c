@@ -503,8 +503,8 @@ static void print_others(struct printer *printer, const struct trace *trace)
 {
 	bool any = false;
 
-	for (size_t i = 0; i < trace->around.chain_count; i++) {
-		const struct other_chain *chain = &trace->around.chains[i];
+	for (size_t i = 0; i < trace->around->chain_count; i++) {
+		const struct other_chain *chain = &trace->around->chains[i];
 
 		if (!trace_meets(trace, chain))
 			continue;

@@ -401,8 +401,11 @@ int trace_run(struct kernel *kernel, const struct document *document,
 	};
 	struct packet packet;
 
-	*out = (struct trace){ .connection = *connection, .sentence = "" };
-	kernel->ops->look_around(kernel, document, &out->around);
+	*out = (struct trace){
+		.connection = *connection,
+		.around = &comparison->around,
+		.sentence = "",
+	};
 	if (interface_find(&tracer) || kernel->ops->read_policy(kernel, connection->family,
 								&out->arena, &tracer.policy, error))
 		return -1;
@@ -413,7 +416,6 @@ int trace_run(struct kernel *kernel, const struct document *document,
 
 void trace_free(struct trace *trace)
 {
-	surroundings_free(&trace->around);
 	arena_free(&trace->arena);
 }
 

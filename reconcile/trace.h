@@ -73,7 +73,7 @@ struct trace {
 	enum trace_end end;
 	const char *sentence;
 	bool as_documented;
-	struct surroundings around; /* whose base chains may interfere */
+	const struct surroundings *around; /* the comparison's: its base chains may interfere */
 };
 
 /*
@@ -84,7 +84,8 @@ const char *connection_parse(const char *client, const char *server, const char 
 			     struct connection *out);
 
 /*
- * Follows it through the live state of a comparison just made. 0, or -1 with
+ * Follows it through the live state of a comparison just made, which outlives
+ * the trace; its scope asked for neighbours and surroundings. 0, or -1 with
  * *error. trace_free() is due in either case.
  */
 int trace_run(struct kernel *kernel, const struct document *document,
