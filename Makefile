@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # make          builds build/detour          make demo     shows it at work in a lab of namespaces
-# make check    runs every test              make lint     format, clang-tidy, cppcheck
-# make bench    figures beside targets
+# make check    runs every test              make lab      a shell on the lab's router
+# make bench    figures beside targets       make lint     format, clang-tidy, cppcheck
 # make install  DESTDIR= PREFIX=/usr/local   make check-faults  every failing call, every kill: half an hour
 
 VERSION   := 0.1.0
@@ -46,12 +46,17 @@ $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(HELP_SRC:%.c=$(BUILD)/%.o) $(LIB_OBJ
 
 units: $(UNITS)
 
-# --- the two commands of the README ------------------------------------------
+# --- the commands of the README ----------------------------------------------
 
 demo:
 	@tests/setup.sh build demo
 	@$(MAKE) --no-print-directory -s all
 	@DETOUR=$(CURDIR)/$(BUILD)/detour tests/demo.sh
+
+lab:
+	@tests/setup.sh build demo
+	@$(MAKE) --no-print-directory -s all
+	@DETOUR=$(CURDIR)/$(BUILD)/detour /usr/bin/python3 tests/lab/lab.py shell
 
 check:
 	@tests/setup.sh build demo check
@@ -141,6 +146,6 @@ install: all
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all units demo check check-units check-valgrind check-lab check-faults check-manual bench bench-plot bench-tools lint format install clean
+.PHONY: all units demo lab check check-units check-valgrind check-lab check-faults check-manual bench bench-plot bench-tools lint format install clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

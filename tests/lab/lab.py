@@ -18,6 +18,7 @@ The namespaces' names and all files that detour keeps (/etc, /run, /var/lib) liv
 namespace of this process: the machine sees none of it, and all of it ends with the process.
 
     lab.py run COMMAND...     runs a command in a lab of its own ($LAB-router, ... in ip netns)
+    lab.py shell              a shell on the router of a lab, with the tools of Lab.environment()
     lab.py ask ADDRESS PORT   connects and prints who answered
 """
 
@@ -101,7 +102,8 @@ def enter_private_files():
     os.mkdir("/run/etc")
     with contextlib.suppress(shutil.Error):  # what only root may read stays behind
         shutil.copytree("/etc", "/run/etc", symlinks=True, dirs_exist_ok=True)
-    shutil.copytree("/etc/iproute2", "/run/iproute2.pristine")
+    ours = shutil.ignore_patterns("detour.conf")  # of a machine that uses detour itself
+    shutil.copytree("/etc/iproute2", "/run/iproute2.pristine", ignore=ours)
     mount("/run/etc", "/etc", flags=MS_BIND)
     cpus = sorted(os.sched_getaffinity(0))
     worker = os.environ.get("PYTEST_XDIST_WORKER", f"gw{os.getpid()}")  # gw0, gw1, ... one a CPU
@@ -785,6 +787,21 @@ class Lab:
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(document))
 
+    def environment(self):
+        """For a shell on the router: `detour`, `ask ADDRESS PORT` connects from the client and
+        says who answered, `on HOST COMMAND...` runs a command elsewhere."""
+        tools = pathlib.Path("/run/lab", self.prefix)
+        tools.mkdir(parents=True)
+        (tools / "detour").symlink_to(os.path.abspath(DETOUR))
+        for name, command in (
+            ("ask", f'ip netns exec {self.netns("client")} {sys.executable} {__file__} ask "$@"'),
+            ("on", f'host=$1; shift; exec ip netns exec "{self.prefix}-$host" "$@"'),
+        ):
+            (tools / name).write_text(f"#!/bin/sh\n{command}\n")
+            (tools / name).chmod(0o755)
+        path = f"{tools}:{os.environ['PATH']}"
+        return os.environ | {"LAB": self.prefix, "PATH": path, "PS1": "router# "}
+
     # Connections and packets
 
     def open(self, host, address, port, source=None, source_port=0, patience=0):
@@ -1026,12 +1043,18 @@ def document(gateways=None, redirects=None):
 def main(words):
     if words[:1] == ["ask"] and len(words) == 3:
         return ask(words[1], int(words[2]))
-    if words[:1] != ["run"] or len(words) < 2:
-        print(__doc__, file=sys.stderr)
-        return 64
+    if words[:1] == ["run"] and len(words) > 1:
+        return run_by_hand(words[1:])
+    if words == ["shell"]:
+        return run_by_hand(["bash", "--norc"], "router")
+    print(__doc__, file=sys.stderr)
+    return 64
+
+
+def run_by_hand(words, host=None):
     enter_private_files()
-    with Lab(strict=True) as lab:
-        return subprocess.run(words[1:], env=os.environ | {"LAB": lab.prefix}).returncode
+    with Lab(strict=True) as lab, lab.inside(host) if host else contextlib.nullcontext():
+        return subprocess.run(words, env=lab.environment()).returncode
 
 
 def ask(address, port):
