@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the pages show is what happens: their commands are run, their outputs compared."""
+
+import json
+import re
+
+import jsonschema
+import pytest
+
+import pages
+from lab import REPO
+
+PAGES = [REPO / "README.md", *sorted((REPO / "docs").glob("*.md"))]
+SCHEMA = json.loads((REPO / "schemas/document.schema.json").read_text())
+JSON_BLOCK = re.compile(r"^```json\n(.*?)^```$", re.M | re.S)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+by_name = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+
+
+def labs():
+    for path in PAGES:
+        found = pages.labs(path.relative_to(REPO), path.read_text())
+        for number, steps in enumerate(found, 1):
+            yield pytest.param(steps, id=f"{path.stem}-{number}")
+
+
+@pytest.mark.parametrize("steps", labs())
+def test_what_a_page_shows_happens(strict_lab, steps):
+    faults = pages.carry_out(strict_lab, steps)
+    assert not faults, "\n\n".join(["", *faults])
+
+
+def console(*lines):
+    return "\n".join(["```console", *lines, "```"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        console("# echo one", "two"),
+        console("# printf 'one\\ntwo\\n'", "one"),
+        console("# echo one", "one", "two"),
+        console("# false"),
+        console("# echo one two", "one ... two"),
+        console("# exit 0"),
+        "<!-- lab: echo one; false -->",
+    ],
+)
+def test_what_does_not_happen_is_noticed(lab, text):
+    """Else the test above would prove nothing."""
+    faults = [
+        fault for steps in pages.labs("page", text) for fault in pages.carry_out(lab, steps)
+    ]
+    assert len(faults) == 1, faults
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```\n# date\n```",
+        "```bash\n# date\n```",
+        "```text\n# date\n```",
+        "```json\n{}\n```",
+        "- ```console\n# date\n```",
+        console("date"),
+        "<!-- date -->",
+    ],
+)
+def test_no_block_is_passed_over(text):
+    with pytest.raises(pages.PageError):
+        pages.labs("page", text)
+
+
+@by_name
+def test_documents_follow_the_schema(page):
+    for text in JSON_BLOCK.findall(page.read_text()):
+        jsonschema.Draft202012Validator(SCHEMA).validate(json.loads(text))
+
+
+@by_name
+def test_links_lead_somewhere(page):
+    for target in LINK.findall(page.read_text()):
+        if not target.startswith("https://"):
+            path, _, heading = target.partition("#")
+            file = (page.parent / path) if path else page
+            assert file.exists(), target
+            assert not heading or heading in anchors(file), target
+
+
+def anchors(page):
+    """As code forges make them of headings."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for text in headings}
+
+
+def test_each_page_is_in_the_index():
+    index = LINK.findall((REPO / "docs/README.md").read_text())
+    assert {page.name for page in PAGES[1:]} - {"README.md"} <= set(index)
