@@ -53,9 +53,6 @@ void rtnl_attributes(const struct nlmsghdr *message, size_t header, const struct
 /* The addresses of a network, of that many bytes each. The span must be zero. */
 void prefix_to_span(const uint8_t *address, size_t bytes, unsigned int length, struct span *span);
 
-/* The length of that network's prefix. */
-uint8_t span_to_prefix(const struct span *span, size_t bytes);
-
 /* The number in an attribute; `absent` when it is NULL or too short. */
 uint32_t attribute_u32(const struct nlattr *attribute, uint32_t absent);
 

@@ -58,15 +58,6 @@ void prefix_to_span(const uint8_t *address, size_t bytes, unsigned int length, s
 	}
 }
 
-uint8_t span_to_prefix(const struct span *span, size_t bytes)
-{
-	uint8_t bit = 0;
-
-	while (bit < bytes * 8 && !((span->from[bit / 8] ^ span->to[bit / 8]) & (0x80 >> bit % 8)))
-		bit++;
-	return bit;
-}
-
 static const uint8_t *attribute_address(const struct nlattr *attribute, enum family family)
 {
 	if (!attribute || mnl_attr_get_payload_len(attribute) != family_bytes(family))
@@ -213,7 +204,7 @@ static int route_send(struct netlink *nl, uint16_t type, uint16_t flags, const s
 			    : route->has_gateway ? RT_SCOPE_UNIVERSE
 						 : RT_SCOPE_LINK;
 	if (!route->is_default)
-		header->rtm_dst_len = span_to_prefix(&route->dst, family_bytes(route->family));
+		header->rtm_dst_len = (uint8_t)span_prefix(&route->dst, route->family);
 	route_put(request, route, index);
 	return netlink_request(nl, request, NULL);
 }

@@ -191,8 +191,7 @@ static bool leads_to_servers(const struct span *destination, enum family family,
 /* A default route has length 0, every other one more. */
 static bool is_suppressed(const struct policy_rule *rule, const struct route *route)
 {
-	return rule->suppressed >=
-	       (route->is_default ? 0 : span_to_prefix(&route->dst, family_bytes(rule->family)));
+	return rule->suppressed >= (route->is_default ? 0 : span_prefix(&route->dst, rule->family));
 }
 
 static void routes_keep(struct surroundings *out, struct policy_rule *rule,
@@ -205,7 +204,7 @@ static void routes_keep(struct surroundings *out, struct policy_rule *rule,
 		prefix_to_span(route->dst.from, family_bytes(rule->family),
 			       route->is_default
 				       ? 0
-				       : span_to_prefix(&route->dst, family_bytes(rule->family)),
+				       : (unsigned int)span_prefix(&route->dst, rule->family),
 			       &span);
 		if (is_suppressed(rule, route) ||
 		    !leads_to_servers(&span, rule->family, selections, count))

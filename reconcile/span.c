@@ -188,8 +188,7 @@ const char *span_parse(const char *text, enum family *family, struct span *span)
 	return wrong ? wrong : refuse_mapped(*family, span);
 }
 
-/* The prefix length when the span is exactly a network, or -1. */
-static int prefix_of(const struct span *span, enum family family)
+int span_prefix(const struct span *span, enum family family)
 {
 	int bits = (int)family_bytes(family) * 8;
 	int prefix = 0;
@@ -204,7 +203,7 @@ static int prefix_of(const struct span *span, enum family family)
 
 const char *span_format(const struct span *span, enum family family, char *text)
 {
-	int prefix = prefix_of(span, family);
+	int prefix = span_prefix(span, family);
 	char from[INET6_ADDRSTRLEN], to[INET6_ADDRSTRLEN];
 
 	inet_ntop(address_family(family), span->from, from, sizeof(from));

@@ -48,6 +48,9 @@ const char *span_parse(const char *text, enum family *family, struct span *span)
 /* The shortest form that span_parse accepts. text has SPAN_TEXT bytes. */
 const char *span_format(const struct span *span, enum family family, char *text);
 
+/* The prefix length when the span is exactly a network, or -1. */
+int span_prefix(const struct span *span, enum family family);
+
 /* Likewise one address, of which family_bytes() count. */
 const char *address_format(const uint8_t *address, enum family family, char *text);
 
