@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "reconcile/reconcile.h"
+
 void fixture_document(const char *json, struct document *document)
 {
 	struct faults faults = { 0 };
@@ -30,6 +32,20 @@ struct fake *fixture_router(int rp_filter)
 	fake_link_add(fake, "eth2", "10.2.0.0/24", "2001:db8:2::/64", NULL);
 	fake_link_add(fake, "eth3", "10.3.0.0/24", "2001:db8:3::/64", NULL);
 	return fake;
+}
+
+void fixture_apply(struct fake *fake, const char *json)
+{
+	struct document document;
+	struct scope scope = { .document = &document };
+	struct apply_options options = { .allow_empty = true };
+	struct apply_result result;
+
+	fixture_document(json, &document);
+	apply(&fake->kernel, &scope, &options, &result);
+	assert_int_equal(result.exit, EXIT_DONE);
+	apply_result_free(&result);
+	document_free(&document);
 }
 
 char *fixture_read(const char *path)

@@ -29,6 +29,9 @@ void fixture_document(const char *json, struct document *document);
 /* Interfaces eth0 to eth3 with 10.N.0.0/24 and 2001:db8:N::/64, forwarding between them. */
 struct fake *fixture_router(int rp_filter);
 
+/* Applies the document, as JSON like above, and nothing remains. */
+void fixture_apply(struct fake *fake, const char *json);
+
 /* A file's content; the caller frees it. */
 char *fixture_read(const char *path);
 

@@ -346,20 +346,6 @@ static const struct plan_case {
 
 /* --- running a case ------------------------------------------------------ */
 
-static void apply_text(struct fake *fake, const char *text)
-{
-	struct document document;
-	struct scope scope = { .document = &document };
-	struct apply_options options = { .allow_empty = true };
-	struct apply_result result;
-
-	fixture_document(text, &document);
-	apply(&fake->kernel, &scope, &options, &result);
-	assert_int_equal(result.exit, EXIT_DONE);
-	apply_result_free(&result);
-	document_free(&document);
-}
-
 /* The caller frees the comparison and the document. */
 static void compare(struct fake *fake, const char *text, struct document *document,
 		    struct comparison *comparison)
@@ -382,7 +368,7 @@ static void run_case(const struct plan_case *given)
 	char name[64], *text;
 
 	if (given->before)
-		apply_text(fake, given->before);
+		fixture_apply(fake, given->before);
 	if (given->disturb)
 		given->disturb(fake);
 	compare(fake, given->after ? given->after : given->before, &document, &comparison);
@@ -428,7 +414,7 @@ static void check_one_step(const char *before, const char *after, enum action ac
 	struct comparison comparison;
 	struct document document;
 
-	apply_text(fake, before);
+	fixture_apply(fake, before);
 	compare(fake, after, &document, &comparison);
 	assert_int_equal(comparison.plan.step_count, 1);
 	assert_int_equal(comparison.plan.steps[0].kind, KIND_NFT_ELEMENT);
@@ -463,7 +449,7 @@ static void test_creating_follows_the_kinds_and_removing_reverses_them(void **st
 		assert_true(comparison.plan.steps[i - 1].kind <= comparison.plan.steps[i].kind);
 	comparison_free(&comparison);
 	document_free(&document);
-	apply_text(fake, DOCUMENT(GATEWAY(""), RDP));
+	fixture_apply(fake, DOCUMENT(GATEWAY(""), RDP));
 	compare(fake, "", &document, &comparison);
 	for (size_t i = 1; i < comparison.plan.step_count; i++)
 		assert_true(comparison.plan.steps[i - 1].kind >= comparison.plan.steps[i].kind);

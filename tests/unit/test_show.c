@@ -11,20 +11,6 @@
 
 #define RDP DOCUMENT(GATEWAY(""), REDIRECT("rdp", ""))
 
-static void apply_text(struct fake *fake, const char *json)
-{
-	struct document document;
-	struct scope scope = { .document = &document };
-	struct apply_options options = { .allow_empty = true };
-	struct apply_result result;
-
-	fixture_document(json, &document);
-	apply(&fake->kernel, &scope, &options, &result);
-	assert_int_equal(result.exit, EXIT_DONE);
-	apply_result_free(&result);
-	document_free(&document);
-}
-
 /* canvas: NULL for the SVG document. */
 static void picture_check(struct fake *fake, const char *json, const struct canvas *canvas,
 			  const char *golden)
@@ -64,7 +50,7 @@ static void test_picture_of_what_is_well(void **cmocka)
 	struct fake *fake = fixture_router(0);
 
 	(void)cmocka;
-	apply_text(fake, RDP);
+	fixture_apply(fake, RDP);
 	fake_neighbour_set(fake, "eth2", "10.2.0.10", NEIGHBOUR_REACHABLE, "02:00:00:00:00:01");
 	fake_connections_add(fake, 0x10, 42);
 	picture_check(fake, RDP, &wide, "show_well");
@@ -81,7 +67,7 @@ static void test_picture_marks_what_is_broken(void **cmocka)
 
 	(void)cmocka;
 	picture_check(fake, RDP, &wide, "show_not_live");
-	apply_text(fake, RDP);
+	fixture_apply(fake, RDP);
 	fake_neighbour_set(fake, "eth2", "10.2.0.10", NEIGHBOUR_FAILED, NULL);
 	fake_neighbour_set(fake, "eth2", "2001:db8:2::10", NEIGHBOUR_FAILED, NULL);
 	picture_check(fake, RDP, &wide, "show_silent");
@@ -96,7 +82,7 @@ static void test_picture_tells_the_document_from_what_is_live(void **cmocka)
 	struct fake *fake = fixture_router(0);
 
 	(void)cmocka;
-	apply_text(fake, RDP);
+	fixture_apply(fake, RDP);
 	picture_check(fake, DOCUMENT(GATEWAY(""), REDIRECT("ssh", "")), &wide, "show_extra");
 	fake_close(fake);
 }
@@ -124,7 +110,7 @@ static void test_many_redirects_take_a_line_each_after_the_broken(void **cmocka)
 	char *fewer = many(13), *more = many(15);
 
 	(void)cmocka;
-	apply_text(fake, fewer);
+	fixture_apply(fake, fewer);
 	picture_check(fake, more, &wide, "show_many");
 	free(fewer);
 	free(more);

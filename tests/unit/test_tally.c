@@ -4,7 +4,6 @@
 
 #include <string.h>
 
-#include "reconcile/reconcile.h"
 #include "reconcile/tally.h"
 
 #define TWO                                                                                        \
@@ -15,16 +14,8 @@
 static struct fake *router_with(const char *json)
 {
 	struct fake *fake = fixture_router(0);
-	struct document document;
-	struct scope scope = { .document = &document };
-	struct apply_options options = { 0 };
-	struct apply_result result;
 
-	fixture_document(json, &document);
-	apply(&fake->kernel, &scope, &options, &result);
-	assert_int_equal(result.exit, EXIT_DONE);
-	apply_result_free(&result);
-	document_free(&document);
+	fixture_apply(fake, json);
 	return fake;
 }
 
