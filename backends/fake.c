@@ -141,8 +141,8 @@ const char *fake_obstacle(const struct fake *fake, struct arena *arena, enum fam
 			    address_format(address, family, text), link);
 }
 
-static struct fake_neighbour *neighbour_find(const struct fake *fake, enum family family,
-					     const char *link, const uint8_t *address)
+struct fake_neighbour *fake_neighbour_find(const struct fake *fake, enum family family,
+					   const char *link, const uint8_t *address)
 {
 	for (size_t i = 0; i < fake->neighbour_count; i++) {
 		struct fake_neighbour *neighbour = &fake->neighbours[i];
@@ -157,7 +157,7 @@ static struct fake_neighbour *neighbour_find(const struct fake *fake, enum famil
 static void observe_neighbour(const struct fake *fake, struct next_hop *hop)
 {
 	const struct fake_neighbour *found =
-		neighbour_find(fake, hop->family, hop->interface, hop->address);
+		fake_neighbour_find(fake, hop->family, hop->interface, hop->address);
 
 	if (state_link(&fake->state, hop->interface))
 		hop->neighbour =
@@ -296,6 +296,22 @@ static int kernel_forget(struct kernel *kernel, const struct mark *mark, struct 
 	return 0;
 }
 
+static int kernel_read_policy(struct kernel *kernel, enum family family, struct arena *arena,
+			      struct policy *out, struct error *error)
+{
+	(void)error;
+	fake_read_policy(fake_of(kernel), family, arena, out);
+	return 0;
+}
+
+static int kernel_read_course(struct kernel *kernel, const struct flow *flow, struct arena *arena,
+			      struct course *out, struct error *error)
+{
+	(void)error;
+	fake_read_course(fake_of(kernel), flow, arena, out);
+	return 0;
+}
+
 /* --- life ---------------------------------------------------------------- */
 
 static const struct kernel_ops fake_ops = {
@@ -303,6 +319,8 @@ static const struct kernel_ops fake_ops = {
 	.look_around = kernel_look_around,
 	.write = kernel_write,
 	.commit = kernel_commit,
+	.read_policy = kernel_read_policy,
+	.read_course = kernel_read_course,
 	.forget = kernel_forget,
 };
 
@@ -401,7 +419,7 @@ void fake_neighbour_set(struct fake *fake, const char *link, const char *address
 	if (span_parse(address, &given.family, &given.address))
 		abort();
 	given.link = arena_strdup(arena, link);
-	entry = neighbour_find(fake, given.family, link, given.address.from);
+	entry = fake_neighbour_find(fake, given.family, link, given.address.from);
 	if (!entry)
 		entry = ARENA_PUSH(arena, fake->neighbours, fake->neighbour_count,
 				   fake->neighbour_room);
