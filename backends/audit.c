@@ -8,6 +8,7 @@
 
 #include "backends/file.h"
 #include "backends/paths.h"
+#include "reconcile/digest.h"
 #include "reconcile/report.h"
 
 void audit_log(const struct audit *audit)
@@ -31,11 +32,6 @@ static int last_path(char *path)
 		return -1;
 	strncat(path, "/last.json", PATHS_MAX - strlen(path) - 1);
 	return 0;
-}
-
-static json_t *digest_or_null(const char *digest)
-{
-	return *digest ? json_string(digest) : json_null();
 }
 
 void audit_keep(const struct audit *audit)

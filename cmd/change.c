@@ -441,10 +441,10 @@ static void change_remember(struct context *context)
 {
 	struct error error = { 0 };
 
-	if (!context->source)
-		memory_forget(&error);
-	else if (!context->options->confirm)
+	if (context->source)
 		memory_confirm(context->source, context_digest(context), &error);
+	else
+		memory_forget(&error);
 	context_note_forgotten(context, &error);
 }
 
@@ -469,5 +469,7 @@ void change_finish(struct context *context, struct kernel *kernel)
 	/* What could not be undone is now what the document says. */
 	if (context->has_leftover && !context->pending)
 		journal_remove(&ignored);
-	change_remember(context);
+	/* What awaits confirmation is remembered by that; what found nothing to do awaits none. */
+	if (!context->pending)
+		change_remember(context);
 }

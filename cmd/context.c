@@ -146,6 +146,7 @@ void context_compare(struct context *context, enum look look)
 {
 	struct scope scope = {
 		.document = &context->document,
+		.everything = !context->source,
 		.neighbours = look >= LOOK_AROUND,
 		.surroundings = look >= LOOK_AROUND,
 		.connections = look >= LOOK_AND_COUNT || context->options->prometheus != NULL,

@@ -152,6 +152,8 @@ static const struct {
 	  "connections that bear its marks. Selected connections go directly to the\n"
 	  "servers from then on.\n"
 	  "\n"
+	  "  --check                 only report, as plan does\n"
+	  "  --confirm SECONDS       undo it unless detour confirm comes in time (1-86400)\n"
 	  "  --reason TEXT           why, for syslog and detour status\n"
 	  "  --lock-timeout SECONDS  how long to wait for another change (10)\n"
 	  "\n"

@@ -24,7 +24,7 @@ static const struct verb {
 	  true },
 	{ "drift", verb_drift, OPTION_FULL | OPTION_NAGIOS | OPTION_PROMETHEUS, true },
 	{ "trace", verb_trace, OPTION_CLIENT | OPTION_SERVER | OPTION_SERVICE | OPTION_IN, true },
-	{ "destroy", verb_destroy, FOR_CHANGES, false },
+	{ "destroy", verb_destroy, FOR_CHANGES | OPTION_CHECK | OPTION_CONFIRM, false },
 	{ "confirm", verb_confirm, FOR_CHANGES, false },
 	{ "revert", verb_revert, FOR_CHANGES, false },
 	{ "recover", verb_recover, FOR_CHANGES, false },

@@ -11,6 +11,7 @@
 #include "backends/lock.h"
 #include "backends/memory.h"
 #include "backends/record.h"
+#include "reconcile/digest.h"
 #include "reconcile/reconcile.h"
 #include "reconcile/report.h"
 
@@ -88,12 +89,12 @@ int64_t journal_seconds_left(const struct journal *journal)
 
 json_t *journal_pending_json(const struct journal *journal)
 {
-	return json_pack("{s:s,s:o,s:i,s:o,s:I,s:s,s:o,s:I,s:b}", "verb", journal->verb, "who",
+	return json_pack("{s:s,s:o,s:i,s:o,s:I,s:o,s:o,s:I,s:b}", "verb", journal->verb, "who",
 			 text_json(journal->who), "pid", (int)journal->pid, "guard",
 			 guard_lives(journal->guard) ? json_integer(journal->guard) : json_null(),
-			 "started", (json_int_t)journal->started, "digest", journal->digest,
-			 "reason", text_json(journal->reason), "seconds_left",
-			 (json_int_t)journal_seconds_left(journal), "overdue",
+			 "started", (json_int_t)journal->started, "digest",
+			 digest_or_null(journal->digest), "reason", text_json(journal->reason),
+			 "seconds_left", (json_int_t)journal_seconds_left(journal), "overdue",
 			 (int)journal_is_overdue(journal));
 }
 

@@ -35,7 +35,10 @@ static void confirm(struct context *context, const struct journal *journal)
 	/* Its removal is what ends the guard. */
 	if (!may_confirm(context, journal) || journal_remove(&context->error) < 0)
 		return;
-	memory_confirm(journal->document, journal->digest, &forgot);
+	if (json_is_null(journal->document))
+		memory_forget(&forgot);
+	else
+		memory_confirm(journal->document, journal->digest, &forgot);
 	context_note_forgotten(context, &forgot);
 	audit_log(&audit);
 	audit_keep(&audit);

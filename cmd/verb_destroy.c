@@ -8,6 +8,10 @@ void verb_destroy(struct context *context)
 	struct scope scope = { .document = &context->document, .everything = true };
 
 	document_empty(&context->document);
+	if (context->options->check) {
+		context_compare(context, LOOK_AROUND);
+		return;
+	}
 	context_apply(context, &scope, true);
 	change_log(context);
 }

@@ -92,7 +92,7 @@ enum look {
 	LOOK_AND_COUNT, /* and at the connections through each gateway */
 };
 
-/* plan, drift and show: one comparison, nothing written. */
+/* plan, drift, show and --check: one comparison, nothing written. */
 void context_compare(struct context *context, enum look look);
 
 /*

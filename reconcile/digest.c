@@ -29,3 +29,8 @@ void digest_json(const json_t *json, char hex[DIGEST_TEXT])
 	json_dump_callback(json, feed, &context, JSON_SORT_KEYS | JSON_COMPACT | JSON_ENCODE_ANY);
 	SHA256End(&context, hex);
 }
+
+json_t *digest_or_null(const char *hex)
+{
+	return *hex ? json_string(hex) : json_null();
+}

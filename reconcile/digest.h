@@ -14,4 +14,7 @@ void digest_text(const char *bytes, size_t size, char hex[DIGEST_TEXT]);
 /* Of the canonical text: sorted keys, no white space. NULL has a digest of its own. */
 void digest_json(const json_t *json, char hex[DIGEST_TEXT]);
 
+/* For reports: the digest, or null for "", of no document. The caller owns it. */
+json_t *digest_or_null(const char *hex);
+
 #endif

@@ -467,6 +467,37 @@ def test_an_apply_that_changes_nothing_awaits_nothing(lab):
     assert "pending" not in result.json and journal(lab) is None
 
 
+def test_what_awaits_nothing_is_confirmed_at_once(lab):
+    """Another document for the same state: the next boot takes the one that was applied last."""
+    lab.apply(document())
+    same = document(gateway(description="the pair"))
+    lab.apply(same, "--confirm", "100")
+    assert json.loads((MEMORY / "confirmed.json").read_text()) == same
+
+
+@pytest.mark.parametrize("verb", ["confirm", "revert"])
+def test_a_destroy_can_await_confirmation(wide_lab, verb):
+    lab, kept = wide_lab, MEMORY / "confirmed.json"
+    bare = router(lab)
+    lab.apply(OLD)
+    before = router(lab)
+    result = lab.detour("destroy", None, "--confirm", "100")
+    assert (result.exit, result.json["pending"]["verb"]) == (0, "destroy")
+    assert router(lab) == bare and json.loads(kept.read_text()) == OLD
+    assert lab.detour(verb).exit == 0
+    assert router(lab) == (before if verb == "revert" else bare)
+    assert kept.exists() == (verb == "revert")
+
+
+def test_a_destroy_that_is_not_confirmed_is_undone(lab):
+    lab.apply(document())
+    before = router(lab)
+    lab.detour("destroy", None, "--confirm", "1")
+    await_end(status(lab)["pending"]["guard"])
+    assert router(lab) == before
+    lab.apply(document())
+
+
 def test_while_a_change_is_pending_others_wait(lab):
     confirm_within(lab, 100, document())
     for verb, wanted in (("apply", OTHER), ("destroy", None)):
