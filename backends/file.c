@@ -47,10 +47,12 @@ static int not_lasting(const char *path, struct error *error)
 /* Makes a rename or a removal in the path's directory last. 0, or -1 with errno. */
 static int parent_sync(const char *path)
 {
-	char parent[PATH_MAX];
+	const char *slash = strrchr(path, '/');
+	char parent[PATH_MAX] = ".";
 	int fd, result;
 
-	snprintf(parent, sizeof(parent), "%.*s", (int)(strrchr(path, '/') - path), path);
+	if (slash)
+		snprintf(parent, sizeof(parent), "%.*s", (int)(slash - path) + 1, path);
 	fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -1;

@@ -71,6 +71,11 @@ def test_a_first_apply_can_be_saved(lab, plan_path):
     assert lab.detour("drift", OLD).exit == 0
 
 
+def test_a_plan_may_be_named_without_a_directory(lab, tmp_path):
+    assert lab.detour("plan", OLD, "--out", "change.plan", cwd=tmp_path).exit == 2
+    assert lab.detour("apply", tmp_path / "change.plan").exit == 0
+
+
 def test_a_saved_plan_has_the_shape_of_its_schema(lab, plan_path):
     jsonschema = pytest.importorskip("jsonschema")
     schema = json.loads((REPO / "schemas/plan.schema.json").read_text())
