@@ -134,19 +134,18 @@ def file_step(place, name, body):
 
 def carry_out(lab, steps):
     """What did not happen as the page says."""
-    words = ["unshare", "--mount", "bash", "-c", script(steps), f"/run/pages/{lab.prefix}"]
+    words = ["timeout", "60", "unshare", "--mount", "bash", "-c", script(steps)]
     environment = lab.environment() | {"LC_ALL": "C.UTF-8", "NO_COLOR": "1"}
     environment.pop("COLUMNS", None)
     with lab.inside("router"):
         process = subprocess.run(
-            words,
+            [*words, f"/run/pages/{lab.prefix}"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             cwd=REPO,
             env=environment,
-            timeout=60,
         )
     ends = re.split(rf"\n{END_OF_STEP}(\d+)\n", process.stdout)
     outcomes = list(zip(map(int, ends[1::2]), ends[0::2]))
