@@ -131,6 +131,15 @@ static json_t *hex_json(const uint8_t *bytes, size_t size)
 	return json;
 }
 
+/* Others' names and comments may be no UTF-8, which JSON cannot hold: {"hex": "62fc726f"} then. */
+static json_t *name_json(const char *text)
+{
+	json_t *json = json_string(text);
+
+	return json ? json
+		    : json_pack("{s:o}", "hex", hex_json((const uint8_t *)text, strlen(text)));
+}
+
 static json_t *raw_json(const uint8_t *object, const struct member *member)
 {
 	const uint8_t *bytes;
@@ -152,7 +161,7 @@ static json_t *member_json(const uint8_t *object, const struct member *member)
 	case MEMBER_NAME:
 	case MEMBER_TEXT:
 		memcpy(&text, place, sizeof(text));
-		return text ? json_string(text) : NULL;
+		return text ? name_json(text) : NULL;
 	case MEMBER_BOOL:
 		return *(const bool *)place ? json_true() : NULL;
 	case MEMBER_U8:
@@ -322,13 +331,21 @@ static void number_read(struct reader *reader, const json_t *value, uint8_t *pla
 		memcpy(place, &narrow, sizeof(narrow));
 }
 
-static void text_read(struct reader *reader, const json_t *value, uint8_t *place)
+/* False when there is none; the pointer is NULL then. */
+static bool text_read(struct reader *reader, const json_t *value, uint8_t *place)
 {
-	const char *text = json_is_string(value)
-				   ? arena_strdup(reader->arena, json_string_value(value))
-				   : NULL;
+	const json_t *hex = json_object_get(value, "hex");
+	size_t size = json_string_length(hex) / 2;
+	char *text = NULL;
 
+	if (json_is_string(value)) {
+		text = arena_strdup(reader->arena, json_string_value(value));
+	} else if (json_is_string(hex)) {
+		text = arena_alloc(reader->arena, size + 1);
+		hex_read(reader, json_string_value(hex), (uint8_t *)text, size);
+	}
 	memcpy(place, &text, sizeof(text));
+	return text;
 }
 
 static void member_read(struct reader *reader, const json_t *json, uint8_t *object,
@@ -339,8 +356,7 @@ static void member_read(struct reader *reader, const json_t *json, uint8_t *obje
 
 	switch (member->type) {
 	case MEMBER_NAME:
-		reader->failed |= !json_is_string(value);
-		text_read(reader, value, place);
+		reader->failed |= !text_read(reader, value, place);
 		return;
 	case MEMBER_TEXT:
 		text_read(reader, value, place);

@@ -982,7 +982,10 @@ def files_below(*directories):
 
 
 def run(words, stdin=None):
-    process = subprocess.run(words, input=stdin, capture_output=True, text=True, timeout=60)
+    """What is no UTF-8, in names and comments, comes and goes as surrogates."""
+    process = subprocess.run(
+        words, input=stdin, capture_output=True, text=True, errors="surrogateescape", timeout=60
+    )
     if process.returncode != 0:
         raise LabError(f"{' '.join(words)}: {process.stderr or process.stdout}{stdin or ''}")
     return process.stdout

@@ -52,6 +52,30 @@ static void test_every_state_comes_back_as_it_was_noted(void **unused)
 	globfree(&good);
 }
 
+static void test_what_is_no_utf8_comes_back_too(void **unused)
+{
+	struct state state = { 0 }, read;
+	struct nft_chain *chain = ARENA_PUSH(&state.arena, state.nft.chains, state.nft.chain_count,
+					     state.nft.chain_room);
+	struct error error;
+	json_t *noted;
+
+	(void)unused;
+	chain->name = "\xff";
+	ARENA_PUSH(&state.arena, chain->rules, chain->rule_count, chain->rule_room)->comment =
+		"b\xfcro";
+	*ARENA_PUSH(&state.arena, state.rp_filters, state.rp_filter_count, state.rp_filter_room) =
+		(struct rp_filter){ .interface = "\xc2" };
+	noted = state_to_json(&state, NULL);
+	assert_int_equal(state_from_json(noted, NULL, &read, &error), 0);
+	assert_string_equal(read.nft.chains[0].name, "\xff");
+	assert_string_equal(read.nft.chains[0].rules[0].comment, "b\xfcro");
+	assert_string_equal(read.rp_filters[0].interface, "\xc2");
+	state_free(&read);
+	json_decref(noted);
+	state_free(&state);
+}
+
 static struct state with_two_sets(void)
 {
 	struct state state = { 0 };
@@ -172,6 +196,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_state_comes_back_as_it_was_noted),
+		cmocka_unit_test(test_what_is_no_utf8_comes_back_too),
 		cmocka_unit_test(
 			test_elements_that_a_plan_leaves_alone_are_taken_from_the_live_set),
 		cmocka_unit_test(test_a_damaged_note_is_refused_or_read_and_never_more),
