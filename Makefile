@@ -4,12 +4,14 @@
 # make check    runs every test              make lab      a shell on the lab's router
 # make bench    figures beside targets       make lint     format, clang-tidy, cppcheck
 # make install  DESTDIR= PREFIX=/usr/local   make check-faults  every failing call, every kill: half an hour
+# make deb      build/deb/detour_*.deb       make check-package  installs, upgrades, removes and purges it
 
-VERSION   := 0.1.0
+VERSION   := $(shell awk '/^.. [0-9]/ { print $$2; exit }' CHANGELOG.md)
 PREFIX    ?= /usr/local
 SYSCONFDIR ?= /etc
 UNITDIR   ?= $(PREFIX)/lib/systemd/system
 BUILD     ?= build
+DEB       := $(BUILD)/deb
 CC        ?= gcc
 
 LIBS      := jansson libmd libmnl libnftnl
@@ -99,6 +101,13 @@ check-faults:
 check-manual:
 	@for page in docs/man/*; do mandoc -T lint -W warning $$page || exit 1; done
 
+# Installs, upgrades, removes and purges the package in a minimal Debian, in a chroot.
+check-package: deb
+	@tests/setup.sh demo check package
+	@tests/package/root.sh $(CURDIR)/$(BUILD)/package-root $(DEB)/detour_$(VERSION)_*.deb
+	PACKAGE=$$(echo $(CURDIR)/$(DEB)/detour_$(VERSION)_*.deb) PACKAGE_ROOT=$(CURDIR)/$(BUILD)/package-root \
+		/usr/bin/python3 -m pytest -q -n auto -p no:cacheprovider tests/package
+
 # --- figures -------------------------------------------------------------------
 
 BENCH_TOOLS := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
@@ -143,9 +152,22 @@ install: all
 	install -D -m 0644 -t $(DESTDIR)$(UNITDIR) systemd/*
 	sed -i 's|/usr/sbin/detour|$(PREFIX)/sbin/detour|' $(DESTDIR)$(UNITDIR)/detour*.service
 
+# Built aside, so that neither the sources nor what stands beside them change.
+DEB_TREE  := $(DEB)/detour-$(VERSION)
+DEB_SRC   := CHANGELOG.md LICENSE Makefile README.md backends cmd debian docs examples reconcile schemas systemd
+
+deb:
+	@tests/setup.sh build deb
+	rm -rf $(DEB)
+	mkdir -p $(DEB_TREE)
+	cp -a $(DEB_SRC) $(DEB_TREE)
+	debian/changelog.sh >$(DEB_TREE)/debian/changelog
+	cd $(DEB_TREE) && MAKEFLAGS= BUILD=build dpkg-buildpackage -us -uc -b
+	rm -rf $(DEB_TREE)
+
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all units demo lab check check-units check-valgrind check-lab check-faults check-manual bench bench-plot bench-tools lint format install clean
+.PHONY: all units demo lab check check-units check-valgrind check-lab check-faults check-manual check-package bench bench-plot bench-tools lint format install deb clean
 .SECONDARY:
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(patsubst %.c,$(BUILD)/%.d,$(filter %.c,$(ALL_C)))

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Installs the Debian packages that are missing for the words given: build,
-# demo, check, bench, lint. As another user than root, prints the one command to run.
+# demo, check, bench, lint, deb, package. As another user than root, prints the one command to run.
 set -eu
 
 build="gcc make pkg-config libjansson-dev libmd-dev libmnl-dev libnftnl-dev"
@@ -10,6 +10,8 @@ check="libcmocka-dev iptables iputils-ping libcap2-bin util-linux systemd strace
 	python3-pytest python3-pytest-xdist python3-jsonschema"
 bench="iptables jq procps strace"
 lint="clang-format clang-tidy cppcheck"
+deb="debhelper dpkg-dev"
+package="lintian mmdebstrap"
 
 wanted=""
 for word in "$@"; do
@@ -19,7 +21,9 @@ for word in "$@"; do
 	check) wanted="$wanted $check" ;;
 	bench) wanted="$wanted $bench" ;;
 	lint) wanted="$wanted $lint" ;;
-	*) echo "$0: $word: one of build, demo, check, bench, lint" >&2; exit 64 ;;
+	deb) wanted="$wanted $deb" ;;
+	package) wanted="$wanted $package" ;;
+	*) echo "$0: $word: one of build, demo, check, bench, lint, deb, package" >&2; exit 64 ;;
 	esac
 done
 
