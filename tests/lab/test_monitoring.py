@@ -98,7 +98,7 @@ def test_a_file_that_the_collector_would_not_read_is_wrong_usage(lab, name):
 def test_the_cron_line_is_silent_while_all_is_well(lab):
     """Cron mails what is printed."""
     line = "detour --quiet drift 2>&1"
-    assert line in (REPO / "README.md").read_text()
+    assert line in (REPO / "docs/drift.md").read_text()
     lab.save(document())
     lab.apply(document())
     command = ["sh", "-c", line.replace("detour", DETOUR, 1) + " || true"]
