@@ -11,6 +11,8 @@
 #include "backends/file.h"
 #include "backends/host.h"
 #include "backends/paths.h"
+#include "reconcile/hex.h"
+#include "reconcile/utf8.h"
 
 static int record_path(char *path, struct error *error)
 {
@@ -90,6 +92,25 @@ static int interfaces_save(const char *path, const json_t *interfaces, struct er
 	return result;
 }
 
+static const char *key_of(struct arena *arena, const char *interface)
+{
+	const char *hex = hex_format(arena, interface, strlen(interface));
+
+	return utf8_is_valid(interface) ? interface : arena_printf(arena, "/%s", hex);
+}
+
+/* NULL when it is no key. */
+static const char *interface_of(struct arena *arena, const char *key)
+{
+	size_t size = strlen(key) / 2;
+	char *name;
+
+	if (*key != '/')
+		return arena_strdup(arena, key);
+	name = arena_alloc(arena, size + 1);
+	return hex_parse(key + 1, name, size) ? name : NULL;
+}
+
 static bool is_value(const json_t *value)
 {
 	return json_is_integer(value) && json_integer_value(value) >= 0 &&
@@ -100,7 +121,7 @@ int record_read(struct arena *arena, struct record *out, struct error *error)
 {
 	char path[PATHS_MAX];
 	json_t *interfaces, *entry;
-	const char *name;
+	const char *key;
 
 	*out = (struct record){ 0 };
 	if (record_path(path, error))
@@ -108,15 +129,17 @@ int record_read(struct arena *arena, struct record *out, struct error *error)
 	interfaces = interfaces_load(path, error);
 	if (!interfaces)
 		return -1;
-	json_object_foreach(interfaces, name, entry)
+	json_object_foreach(interfaces, key, entry)
 	{
 		const json_t *before = json_object_get(entry, "before");
 		const json_t *ours = json_object_get(entry, "ours");
 
-		if (!is_value(before) || !is_value(ours))
+		const char *interface = interface_of(arena, key);
+
+		if (!interface || !is_value(before) || !is_value(ours))
 			continue;
 		*ARENA_PUSH(arena, out->items, out->count, out->room) = (struct record_entry){
-			.interface = arena_strdup(arena, name),
+			.interface = interface,
 			.before = (int)json_integer_value(before),
 			.ours = (int)json_integer_value(ours),
 		};
@@ -135,6 +158,7 @@ const struct record_entry *record_find(const struct record *record, const char *
 
 int record_note(const char *interface, int before, int ours, struct error *error)
 {
+	struct arena arena = { 0 };
 	char path[PATHS_MAX];
 	json_t *interfaces;
 	int result;
@@ -144,15 +168,17 @@ int record_note(const char *interface, int before, int ours, struct error *error
 	interfaces = interfaces_load(path, error);
 	if (!interfaces)
 		return -1;
-	json_object_set_new(interfaces, interface,
+	json_object_set_new(interfaces, key_of(&arena, interface),
 			    json_pack("{s:i, s:i}", "before", before, "ours", ours));
 	result = interfaces_save(path, interfaces, error);
 	json_decref(interfaces);
+	arena_free(&arena);
 	return result;
 }
 
 int record_drop(const char *interface, struct error *error)
 {
+	struct arena arena = { 0 };
 	char path[PATHS_MAX];
 	json_t *interfaces;
 	int result = 0;
@@ -162,9 +188,10 @@ int record_drop(const char *interface, struct error *error)
 	interfaces = interfaces_load(path, error);
 	if (!interfaces)
 		return -1;
-	if (json_object_del(interfaces, interface) == 0)
+	if (json_object_del(interfaces, key_of(&arena, interface)) == 0)
 		result = interfaces_save(path, interfaces, error);
 	json_decref(interfaces);
+	arena_free(&arena);
 	return result;
 }
 

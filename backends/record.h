@@ -3,6 +3,8 @@
  * The record of rp_filter values as they were before our first write:
  * /run/detour/NETNS-COOKIE/rp_filter.json,
  *     {"version":1,"boot_id":"...","interfaces":{"eth2":{"before":1,"ours":2}}}
+ * A name that is no UTF-8 stands there as "/" and its bytes in hexadecimal: no
+ * interface has a slash in its name.
  * It is changed before the value is; what it said until then is in the journal
  * of the change, so that a crash in between loses nothing. Only the holder of
  * the apply's lock writes it.

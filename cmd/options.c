@@ -7,9 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <jansson.h>
-
 #include "backends/journal.h"
+#include "reconcile/utf8.h"
 
 enum { CONFIRM_MAX = 86400, LOCK_TIMEOUT_DEFAULT = 10, LOCK_TIMEOUT_MAX = 86400 };
 
@@ -77,30 +76,11 @@ static int set_seconds(int *seconds, int least, int most, struct error *error)
 	return 0;
 }
 
-/* It goes into logs line by line: C0, DEL, and C1 in UTF-8 have no place in it. */
-static bool has_control(const char *text)
-{
-	for (const unsigned char *at = (const unsigned char *)text; *at; at++)
-		if (*at < ' ' || *at == 0x7f || (*at == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0))
-			return true;
-	return false;
-}
-
-static size_t characters(const char *text)
-{
-	size_t count = 0;
-
-	for (; *text; text++)
-		count += (*text & 0xc0) != 0x80;
-	return count;
-}
-
+/* It goes into logs line by line. */
 static int set_reason(struct options *options, struct error *error)
 {
-	json_t *text = json_string(optarg); /* NULL when it is no UTF-8 */
-
-	json_decref(text);
-	if (!text || has_control(optarg) || characters(optarg) > REASON_CHARACTERS)
+	if (!utf8_is_valid(optarg) || utf8_has_control(optarg) ||
+	    utf8_length(optarg) > REASON_CHARACTERS)
 		return error_set(error, "usage",
 				 "--reason: it is a text of at most %d characters, without control "
 				 "characters",

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "reconcile/utf8.h"
+
 enum { BLOCK_SIZE = 64 * 1024 };
 
 struct arena_block {
@@ -79,19 +81,17 @@ char *arena_strdup(struct arena *arena, const char *text)
 
 const char *arena_printable(struct arena *arena, const char *text)
 {
-	size_t controls = 0;
 	char *copy, *to;
 
-	for (const char *c = text; *c; c++)
-		controls += (unsigned char)*c < ' ' || *c == 0x7f;
-	if (!controls)
+	if (utf8_is_valid(text) && !utf8_has_control(text))
 		return text;
-	copy = to = arena_alloc(arena, strlen(text) + 3 * controls + 1);
-	for (const char *c = text; *c; c++) {
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			to += sprintf(to, "\\x%02x", (unsigned char)*c);
-		else
-			*to++ = *c;
+	copy = to = arena_alloc(arena, 4 * strlen(text) + 1);
+	while (*text) {
+		size_t bytes = utf8_bytes(text);
+		bool plain = bytes && !utf8_is_control(text);
+
+		for (size_t left = bytes ? bytes : 1; left; left--, text++)
+			to += sprintf(to, plain ? "%c" : "\\x%02x", (unsigned char)*text);
 	}
 	return copy;
 }

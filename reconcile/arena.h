@@ -22,7 +22,8 @@ char *arena_printf(struct arena *arena, const char *format, ...)
 
 char *arena_strdup(struct arena *arena, const char *text);
 
-/* The text itself, or a copy whose control characters read \xNN: names come from strangers. */
+/* The text itself, or a copy in which the bytes of control characters, and those that are no
+ * UTF-8, read \xNN: names come from strangers. */
 const char *arena_printable(struct arena *arena, const char *text);
 
 /*

@@ -4,20 +4,13 @@
 #include <inttypes.h>
 #include <string.h>
 
-size_t text_width(const char *text)
-{
-	size_t width = 0;
-
-	for (; *text; text++)
-		width += (*text & 0xc0) != 0x80;
-	return width;
-}
+#include "reconcile/utf8.h"
 
 const char *text_cut(struct arena *arena, const char *text, size_t width, const char *ellipsis)
 {
 	size_t bytes = 0, left = width - 1;
 
-	if (text_width(text) <= width)
+	if (utf8_length(text) <= width)
 		return text;
 	while (left || (text[bytes] & 0xc0) == 0x80)
 		left -= (text[bytes++] & 0xc0) != 0x80;

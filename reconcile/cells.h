@@ -8,8 +8,6 @@
 
 #include "reconcile/arena.h"
 
-size_t text_width(const char *text);
-
 /* At most that wide; what is cut off ends in the ellipsis, which is one wide. */
 const char *text_cut(struct arena *arena, const char *text, size_t width, const char *ellipsis);
 

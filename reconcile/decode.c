@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "reconcile/utf8.h"
+
 enum { SHOWN_BYTES = 60, KEY_MAX = 32 };
 
 struct excerpt {
@@ -32,15 +34,6 @@ static size_t whole_characters(const char *text, size_t length)
 	return length && (unsigned char)text[length - 1] >= 0xc0 ? length - 1 : length;
 }
 
-/* Controls that JSON does not escape, but terminals obey: C1, in UTF-8. */
-static bool has_raw_control(const char *text)
-{
-	for (; *text; text++)
-		if (text[0] == '\xc2' && (unsigned char)text[1] < 0xa0)
-			return true;
-	return false;
-}
-
 static void value_excerpt(const json_t *json, size_t flags, char *text)
 {
 	struct excerpt excerpt = { text, 0 };
@@ -58,7 +51,8 @@ static void value_excerpt(const json_t *json, size_t flags, char *text)
 const char *value_text(const json_t *json, char *text)
 {
 	value_excerpt(json, 0, text);
-	if (has_raw_control(text))
+	/* JSON does not escape C1. */
+	if (utf8_has_control(text))
 		value_excerpt(json, JSON_ENSURE_ASCII, text);
 	return text;
 }

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "reconcile/utf8.h"
+
 enum { DESCRIPTION_MAX = 200 };
 
 /* A word of a document, and the enumerator or protocol number that it stands for. */
@@ -117,29 +119,19 @@ void decode_boolean(struct decoder *decoder, const struct value *value, void *ou
 		value_fault_kind(decoder, value);
 }
 
-/* In UTF-8: C0, DEL, and C1, which terminals obey as well. */
-static bool is_control(const unsigned char *c)
-{
-	return c[0] < 0x20 || c[0] == 0x7f || (c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0);
-}
-
 void decode_description(struct decoder *decoder, const struct value *value, void *out)
 {
 	const char *text = decode_text(decoder, value);
-	size_t characters = 0;
 
 	if (!text)
 		return;
-	for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
-		characters += (*c & 0xc0) != 0x80;
-		if (!is_control(c))
-			continue;
+	if (utf8_has_control(text)) {
 		value_fault(decoder, value, "must not contain control characters or line breaks");
 		return;
 	}
-	if (characters > DESCRIPTION_MAX)
+	if (utf8_length(text) > DESCRIPTION_MAX)
 		value_fault(decoder, value, "has %zu characters; at most %d are allowed",
-			    characters, DESCRIPTION_MAX);
+			    utf8_length(text), DESCRIPTION_MAX);
 	*(const char **)out = arena_strdup(decoder->arena, text);
 }
 
@@ -196,7 +188,8 @@ static const char *interface_wrong(const char *name)
 	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
 		return "no interface can have this name";
 	for (const unsigned char *c = (const unsigned char *)name; *c; c++)
-		if (*c == '/' || *c == ':' || *c <= ' ' || *c == 0xa0 || is_control(c))
+		if (*c == '/' || *c == ':' || *c == ' ' || *c == 0xa0 ||
+		    utf8_is_control((const char *)c))
 			return "an interface name has no slash, colon, space or control character";
 	return NULL;
 }
@@ -239,14 +232,6 @@ struct span interface_span(const char *name)
 	return span;
 }
 
-static bool is_utf8(const char *text)
-{
-	json_t *json = json_string(text);
-
-	json_decref(json);
-	return json != NULL;
-}
-
 const char *interface_format(const struct span *span, char *text)
 {
 	bool is_exact = !memcmp(span->from, span->to, sizeof(span->from));
@@ -254,7 +239,7 @@ const char *interface_format(const struct span *span, char *text)
 
 	snprintf(text, IFNAME_SIZE + 1, "%.*s%s", IFNAME_SIZE - 1, (const char *)span->from,
 		 is_exact ? "" : "*");
-	if (!is_utf8(text) || pattern_wrong(text) || (is_exact && strchr(text, '*')))
+	if (!utf8_is_valid(text) || pattern_wrong(text) || (is_exact && strchr(text, '*')))
 		return NULL;
 	again = interface_span(text);
 	return memcmp(&again, span, sizeof(again)) == 0 ? text : NULL;

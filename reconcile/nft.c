@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "reconcile/hex.h"
+
 /* linux/netfilter.h */
 enum { NFPROTO_IPV4 = 2, NFPROTO_IPV6 = 10 };
 
@@ -451,13 +453,9 @@ const char *nft_rule_format(struct arena *arena, const struct nft_rule *rule)
 	return text;
 }
 
-static const char *hex_format(struct arena *arena, const uint8_t *bytes)
+static const char *bytes_format(struct arena *arena, const uint8_t *bytes)
 {
-	char text[2 * SPAN_BYTES + 1];
-
-	for (size_t i = 0; i < SPAN_BYTES; i++)
-		snprintf(text + 2 * i, 3, "%02x", bytes[i]);
-	return arena_printf(arena, "0x%s", text);
+	return arena_printf(arena, "0x%s", hex_format(arena, bytes, SPAN_BYTES));
 }
 
 /* "eth*" is the span from eth\0... to eth\xff...; anything else between two names has no name. */
@@ -473,8 +471,8 @@ static const char *ifname_format(struct arena *arena, const struct span *span)
 	memcpy(prefix.to, prefix.from, length);
 	if (memcmp(prefix.to, span->to, SPAN_BYTES) == 0)
 		return arena_printf(arena, "\"%.16s*\"", name);
-	return arena_printf(arena, "%s-%s", hex_format(arena, span->from),
-			    hex_format(arena, span->to));
+	return arena_printf(arena, "%s-%s", bytes_format(arena, span->from),
+			    bytes_format(arena, span->to));
 }
 
 static const char *key_format(struct arena *arena, enum key_type key, const struct span *span)
@@ -491,7 +489,7 @@ static const char *key_format(struct arena *arena, enum key_type key, const stru
 	case KEY_SERVICE:
 		return service_key_format(arena, span->from, span->to);
 	case KEY_OTHER:
-		return hex_format(arena, span->from);
+		return bytes_format(arena, span->from);
 	}
 	return "";
 }

@@ -12,15 +12,10 @@ json_t *text_json(const char *text)
 {
 	json_t *json = json_string(text);
 	struct arena arena = { 0 };
-	char *copy;
 
 	if (json)
 		return json;
-	copy = arena_strdup(&arena, text);
-	for (char *c = copy; *c; c++)
-		if (*c & 0x80)
-			*c = '?';
-	json = json_string(copy);
+	json = json_string(arena_printable(&arena, text));
 	arena_free(&arena);
 	return json;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "reconcile/cells.h"
+#include "reconcile/utf8.h"
 
 #define GREEN  "\033[32m"
 #define YELLOW "\033[33m"
@@ -83,7 +84,7 @@ static void put_cell(struct drawing *drawing, const char *text, const char *colo
 {
 	text = cut(drawing, text, width);
 	put(drawing, text, colour);
-	repeat(drawing, " ", width - text_width(text));
+	repeat(drawing, " ", width - utf8_length(text));
 }
 
 /* --- beside the box ------------------------------------------------------- */
@@ -203,7 +204,7 @@ static void cells_wrap(struct drawing *drawing, const char *text, const char *co
 
 static const char *between(struct drawing *drawing, const char *from, const char *to)
 {
-	size_t taken = text_width(from) + text_width(to);
+	size_t taken = utf8_length(from) + utf8_length(to);
 	size_t gap = taken < drawing->box ? drawing->box - taken : 1;
 
 	return arena_printf(&drawing->arena, "%s%*s%s", from, (int)gap, "", to);
@@ -256,9 +257,9 @@ static void cells_of_gateway(struct drawing *drawing, const struct picture_gatew
 static void put_lead(struct drawing *drawing, const struct side *side)
 {
 	const char *label = cut(drawing, side->label, drawing->left / 2);
-	size_t room = drawing->left - text_width(label) - 6;
+	size_t room = drawing->left - utf8_length(label) - 6;
 	const char *left = cut(drawing, side->left, room);
-	size_t line = room - text_width(left);
+	size_t line = room - utf8_length(left);
 
 	put(drawing, left, NULL);
 	fputc(' ', drawing->out);
@@ -347,16 +348,17 @@ static void columns_divide(struct drawing *drawing, size_t columns)
 		for (size_t h = 0; h < picture->gateways[i].hop_count; h++)
 			drawing->box =
 				larger(drawing->box,
-				       text_width(picture->gateways[i].hops[h].address) + 11);
+				       utf8_length(picture->gateways[i].hops[h].address) + 11);
 	for (size_t i = 0; i < picture->redirect_count; i++) {
 		const struct picture_redirect *redirect = &picture->redirects[i];
 
 		if (!redirect->redirect)
 			continue;
-		left = larger(left, text_width(redirect->name) + LEAD_MIN +
-					    text_width(interfaces_of(drawing, redirect->redirect)));
 		left = larger(left,
-			      text_width(meaning_of_clients(&drawing->arena, redirect->redirect)));
+			      utf8_length(redirect->name) + LEAD_MIN +
+				      utf8_length(interfaces_of(drawing, redirect->redirect)));
+		left = larger(left,
+			      utf8_length(meaning_of_clients(&drawing->arena, redirect->redirect)));
 	}
 	columns = larger(columns, COLUMNS_MIN);
 	drawing->box = smaller(drawing->box, smaller(BOX_MAX, columns / 3));

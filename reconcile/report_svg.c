@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "reconcile/cells.h"
+#include "reconcile/utf8.h"
 
 enum {
 	LINE = 18, /* pixels from one line of text to the next */
@@ -91,16 +92,14 @@ static void put_byte(FILE *out, char byte)
 /* Names come from live rules, too, so they may hold anything. */
 static void put_escaped(struct sheet *sheet, const char *text)
 {
-	json_t *valid = text_json(arena_printable(&sheet->arena, text));
-	const char *at = json_string_value(valid);
+	const char *at = arena_printable(&sheet->arena, text);
 
-	while (at && *at) {
+	while (*at) {
 		size_t skipped = no_character(at);
 
 		put_byte(sheet->out, skipped ? '?' : *at);
 		at += skipped ? skipped : 1;
 	}
-	json_decref(valid);
 }
 
 static void put_text(struct sheet *sheet, int x, int y, const char *text, const char *class)
@@ -118,7 +117,7 @@ static void put_line(struct sheet *sheet, const struct line *line, int x, int y,
 
 	fprintf(sheet->out, "<text x=\"%d\" y=\"%d\" class=\"%s\">", x, y, line->class);
 	put_escaped(sheet, text_cut(&sheet->arena, text, room, "…"));
-	if (text_width(text) > room) {
+	if (utf8_length(text) > room) {
 		fputs("<title>", sheet->out);
 		put_escaped(sheet, text);
 		fputs("</title>", sheet->out);

@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "reconcile/hex.h"
+
 enum member_type {
 	MEMBER_NAME, /* text that must be there */
 	MEMBER_TEXT, /* text or NULL */
@@ -115,18 +117,11 @@ static const struct member nft_set_members[] = {
 
 /* --- out ----------------------------------------------------------------- */
 
-static json_t *hex_json(const uint8_t *bytes, size_t size)
+static json_t *hex_json(const void *bytes, size_t size)
 {
-	static const char digits[] = "0123456789abcdef";
 	struct arena arena = { 0 };
-	char *text = arena_alloc(&arena, 2 * size + 1);
-	json_t *json;
+	json_t *json = json_string(hex_format(&arena, bytes, size));
 
-	for (size_t i = 0; i < size; i++) {
-		text[2 * i] = digits[bytes[i] >> 4];
-		text[2 * i + 1] = digits[bytes[i] & 15];
-	}
-	json = json_string(text);
 	arena_free(&arena);
 	return json;
 }
@@ -136,8 +131,7 @@ static json_t *name_json(const char *text)
 {
 	json_t *json = json_string(text);
 
-	return json ? json
-		    : json_pack("{s:o}", "hex", hex_json((const uint8_t *)text, strlen(text)));
+	return json ? json : json_pack("{s:o}", "hex", hex_json(text, strlen(text)));
 }
 
 static json_t *raw_json(const uint8_t *object, const struct member *member)
@@ -282,27 +276,6 @@ struct reader {
 	bool failed;
 };
 
-static uint8_t hex_value(struct reader *reader, char digit)
-{
-	static const char digits[] = "0123456789abcdef";
-	const char *found = digit ? strchr(digits, digit) : NULL;
-
-	if (!found)
-		reader->failed = true;
-	return found ? (uint8_t)(found - digits) : 0;
-}
-
-static void hex_read(struct reader *reader, const char *text, uint8_t *bytes, size_t size)
-{
-	if (strlen(text) != 2 * size) {
-		reader->failed = true;
-		return;
-	}
-	for (size_t i = 0; i < size; i++)
-		bytes[i] = (uint8_t)(hex_value(reader, text[2 * i]) << 4 |
-				     hex_value(reader, text[2 * i + 1]));
-}
-
 static void raw_read(struct reader *reader, const json_t *value, uint8_t *object,
 		     const struct member *member)
 {
@@ -311,7 +284,7 @@ static void raw_read(struct reader *reader, const json_t *value, uint8_t *object
 
 	if (!json_is_string(value))
 		return;
-	hex_read(reader, json_string_value(value), bytes, size);
+	reader->failed |= !hex_parse(json_string_value(value), bytes, size);
 	memcpy(object + member->offset, &bytes, sizeof(bytes));
 	memcpy(object + member->size, &size, sizeof(size));
 }
@@ -342,7 +315,7 @@ static bool text_read(struct reader *reader, const json_t *value, uint8_t *place
 		text = arena_strdup(reader->arena, json_string_value(value));
 	} else if (json_is_string(hex)) {
 		text = arena_alloc(reader->arena, size + 1);
-		hex_read(reader, json_string_value(hex), (uint8_t *)text, size);
+		reader->failed |= !hex_parse(json_string_value(hex), text, size);
 	}
 	memcpy(place, &text, sizeof(text));
 	return text;
@@ -374,7 +347,7 @@ static void member_read(struct reader *reader, const json_t *json, uint8_t *obje
 		number_read(reader, value, place, UINT32_MAX, 4);
 		return;
 	case MEMBER_BYTES:
-		hex_read(reader, json_string_value(value) ?: "", place, member->size);
+		reader->failed |= !hex_parse(json_string_value(value) ?: "", place, member->size);
 		return;
 	case MEMBER_RAW:
 		raw_read(reader, value, object, member);

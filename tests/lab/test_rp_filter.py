@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Procedure step 7: rp_filter, its three modes, and what destroy gives back."""
 
+import re
+
 import pytest
 
 from lab import document, gateway
@@ -138,3 +140,18 @@ def test_a_bare_strict_router_breaks_the_redirect_without_us(strict_lab):
     strict_lab.apply(LOOSE)
     strict_lab.sysctl("router", "net/ipv4/conf/eth2/rp_filter", 0)
     assert strict_lab.connect("client", "10.1.0.5", 3389) == "timeout"
+
+
+HOSTILE = ["\udcff\x1b[31m", "\x9b2J", "a\x7f|b"]
+
+
+def test_interfaces_of_any_name_are_given_back_their_value_and_printed_in_clear(strict_lab):
+    for name in HOSTILE:
+        strict_lab.tool("router", ["ip", "link", "add", name, "type", "veth"])
+    before = strict_lab.rp_filters()
+    text = strict_lab.detour("apply", OFF, wants_json=False).text
+    assert r"\xff\x1b[31m.rp_filter" in text and r"\xc2\x9b2J.rp_filter" in text
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", text)
+    assert strict_lab.rp_filters()[HOSTILE[0]] == 1
+    assert strict_lab.detour("destroy").exit == 0
+    assert strict_lab.rp_filters() == before
