@@ -24,20 +24,25 @@ from dataclasses import dataclass, field
 
 from lab import REPO
 
-FILES = {"cron", "ini", "json", "puppet", "sudoers", "yaml"}
+FILES = {"cron", "ini", "json", "puppet", "sh", "sudoers", "yaml"}
 FENCE = re.compile(r"```(\w*)$")
 COMMENT = re.compile(r"<!-- lab(?:: (.*))? -->$")
 NAME_ABOVE = re.compile(r"`([^`]+)`:$")
 END_OF_STEP = "--- end of step, exit code "
 
-# Everything that a page writes is gone with its shell, and so is what it left running.
+# $0 and what a page writes elsewhere are gone with its shell, and so is all that it left running.
+WORDS = ["timeout", "99", "unshare", "--mount", "--pid", "--kill-child", "--mount-proc", "bash", "-c"]
 PROLOGUE = """
-mkdir -p "$0/upper" "$0/work" "$0/home"
-mount -t overlay -o "lowerdir=/etc,upperdir=$0/upper,workdir=$0/work" overlay /etc
+for path in /etc /srv /usr/sbin /var/cache; do
+    mkdir -p "$0$path/upper" "$0$path/work"
+    mount -t overlay -o "lowerdir=$path,upperdir=$0$path/upper,workdir=$0$path/work" overlay "$path"
+done
+ln -sf "$(command -v detour)" /usr/sbin/detour
 cp systemd/* /etc/systemd/system/
-cp -r examples "$0/home"
-cd "$0/home" || exit
-trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT
+export HOME="$0/home"
+mkdir "$HOME"
+cp -r examples "$HOME"
+cd || exit
 """
 
 
@@ -138,13 +143,12 @@ def file_step(place, name, body):
 
 def carry_out(lab, steps):
     """What did not happen as the page says."""
-    words = ["timeout", "60", "unshare", "--mount", "bash", "-c", script(steps)]
     environment = lab.environment() | {"LC_ALL": "C.UTF-8", "NO_COLOR": "1"}
     environment["PATH"] += f":{REPO}/build"  # where promtool.sh puts it
     environment.pop("COLUMNS", None)
     with lab.inside("router"):
         process = subprocess.run(
-            [*words, f"/run/pages/{lab.prefix}"],
+            [*WORDS, script(steps), f"/run/pages/{lab.prefix}"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

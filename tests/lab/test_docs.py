@@ -6,6 +6,7 @@ import re
 
 import jsonschema
 import pytest
+import yaml
 
 import pages
 from lab import REPO
@@ -13,6 +14,7 @@ from lab import REPO
 PAGES = [REPO / "README.md", *sorted((REPO / "docs").glob("*.md"))]
 SCHEMA = json.loads((REPO / "schemas/document.schema.json").read_text())
 JSON_BLOCK = re.compile(r"^```json\n(.*?)^```$", re.M | re.S)
+YAML_BLOCK = re.compile(r"^```yaml\n(.*?)^```$", re.M | re.S)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 by_name = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
@@ -70,6 +72,24 @@ def test_what_does_not_happen_is_noticed(lab, text):
 def test_no_block_is_passed_over(text):
     with pytest.raises(pages.PageError):
         pages.labs("page", text)
+
+
+def test_the_commands_of_the_salt_state_do_what_salt_expects(strict_lab):
+    page = (REPO / "docs/configuration-management.md").read_text()
+    state = yaml.safe_load(YAML_BLOCK.search(page)[1])
+    file, run = (
+        {key: value for item in state[name][function] for key, value in item.items()}
+        for name, function in (("detour_document", "file.managed"), ("detour_apply", "cmd.run"))
+    )
+    commands = [
+        f"{file['check_cmd']} examples/rdp.json",
+        f"install -D examples/rdp.json {file['name']}",
+        f"! {run['unless']}",
+        run["name"],
+        run["unless"],
+    ]
+    steps = [pages.Step("salt", command, is_shown=False) for command in commands]
+    assert pages.carry_out(strict_lab, steps) == []
 
 
 @by_name
