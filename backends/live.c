@@ -78,7 +78,7 @@ static int live_observe(struct kernel *kernel, const struct scope *scope, struct
 	    record_read(&out->arena, &record, error) ||
 	    rtnl_read_rp_filters(live->route, scope, &record, out, error) ||
 	    conntrack_read(live->netfilter, scope, out, error) ||
-	    nft_read(live->netfilter, &out->arena, &out->nft, error))
+	    nft_read(live->netfilter, scope->since, &out->arena, &out->nft, error))
 		return -1;
 	out->nft.is_owned = out->nft.owner && !owner_is(out->nft.owner);
 	state_sort(out);
@@ -163,7 +163,7 @@ static int protect_once(struct live *live, struct netlink *owner, bool *changed,
 {
 	struct arena arena = { 0 };
 	struct nft_table table;
-	int outcome = nft_read(live->netfilter, &arena, &table, error);
+	int outcome = nft_read(live->netfilter, NULL, &arena, &table, error);
 
 	*changed = outcome == 0 && table.exists && !owner_is_self(table.owner);
 	if (*changed)

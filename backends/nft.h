@@ -18,10 +18,12 @@
 
 /*
  * Reads our table, sorted, and the generation of the ruleset it belongs to.
- * nl is on NETLINK_NETFILTER; the arena owns all that *out points to. 0, or -1
- * with *error.
+ * nl is on NETLINK_NETFILTER; the arena owns all that *out points to, but what
+ * is taken from since->table, which has to outlive it (NULL: all is read). 0, or
+ * -1 with *error.
  */
-int nft_read(struct netlink *nl, struct arena *arena, struct nft_table *out, struct error *error);
+int nft_read(struct netlink *nl, const struct since *since, struct arena *arena,
+	     struct nft_table *out, struct error *error);
 
 /*
  * Applies steps of the nft kinds in their order, as one transaction. OUTCOME_DONE;

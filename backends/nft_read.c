@@ -3,6 +3,13 @@
  * Reading takes many requests, between which anybody may commit. The number of
  * the ruleset's generation before and after tells; if it moved, all is read
  * again. Only what is ours is asked for, where the kernel can filter.
+ *
+ * Elements make nearly all of the cost. Those of a set can change only by a
+ * transaction, since sets whose elements come and go by themselves are none of
+ * ours, and each transaction moves the generation by one. So what is known of a
+ * set from before our own transaction need not be read again when there was no
+ * other. All else is: a table can lose its owner, and chains an interface,
+ * without one.
  */
 #include "backends/nft.h"
 
@@ -23,6 +30,7 @@ enum { ATTEMPTS = 10 };
 
 struct reading {
 	struct netlink *nl;
+	const struct since *since; /* NULL: nothing is known */
 	struct arena *arena;
 	struct nft_table table;
 	uint32_t generation;
@@ -377,14 +385,35 @@ static int set_elements_read(struct reading *reading, struct nft_set *set)
 	return code;
 }
 
+/* The set as it was before our transaction, which has not touched it; else NULL. */
+static const struct nft_set *known_set(const struct reading *reading, const char *name)
+{
+	const struct since *since = reading->since;
+	const struct nft_set *set = since ? nft_set_find(since->table, name) : NULL;
+
+	if (!set || set->foreign_flags || steps_touch_set(since->steps, since->step_count, name))
+		return NULL;
+	return set;
+}
+
 /* A set that is not like ours is replaced whole: what is in it does not matter. */
 static int elements_read(struct reading *reading)
 {
 	int code = 0;
 
-	for (size_t i = 0; i < reading->table.set_count && code == 0; i++)
-		if (!reading->table.sets[i].foreign_flags)
-			code = set_elements_read(reading, &reading->table.sets[i]);
+	for (size_t i = 0; i < reading->table.set_count && code == 0; i++) {
+		struct nft_set *set = &reading->table.sets[i];
+		const struct nft_set *known = known_set(reading, set->name);
+
+		if (set->foreign_flags)
+			continue;
+		if (!known) {
+			code = set_elements_read(reading, set);
+			continue;
+		}
+		set->elements = known->elements;
+		set->element_count = known->element_count;
+	}
 	return code;
 }
 
@@ -407,6 +436,12 @@ static int content_read(struct reading *reading)
 	return code;
 }
 
+/* The kernel never gives out 0. */
+static bool is_next(uint32_t earlier, uint32_t generation)
+{
+	return generation == (earlier == UINT32_MAX ? 1 : earlier + 1);
+}
+
 /* 0: *reading is of one moment. 1: it is not. Or a negative errno. */
 static int read_once(struct reading *reading)
 {
@@ -416,6 +451,8 @@ static int read_once(struct reading *reading)
 	if (code)
 		return code;
 	before = reading->generation;
+	if (reading->since && !is_next(reading->since->table->generation, before))
+		reading->since = NULL;
 	code = table_read(reading);
 	if (code == 0 && reading->table.exists)
 		code = content_read(reading);
@@ -450,13 +487,14 @@ static int read_failed(const struct reading *reading, int code, struct error *er
 			 NFT_TABLE, netlink_reason(reading->nl, code));
 }
 
-int nft_read(struct netlink *nl, struct arena *arena, struct nft_table *out, struct error *error)
+int nft_read(struct netlink *nl, const struct since *since, struct arena *arena,
+	     struct nft_table *out, struct error *error)
 {
 	struct reading reading;
 	int code = 1;
 
 	for (int attempt = 0; attempt < ATTEMPTS && code > 0; attempt++) {
-		reading = (struct reading){ .nl = nl, .arena = arena };
+		reading = (struct reading){ .nl = nl, .since = since, .arena = arena };
 		code = read_once(&reading);
 	}
 	if (code)

@@ -58,13 +58,16 @@ static void expand_gateway(struct state *desired, const struct gateway *gateway)
 	}
 }
 
-void expand(const struct document *document, const struct state *observed, struct state *desired)
+void expand(const struct document *document, const struct state *observed,
+	    const struct nft_table *table, struct state *desired)
 {
 	*desired = (struct state){ 0 };
 	for (size_t i = 0; i < document->gateway_count; i++)
 		expand_gateway(desired, &document->gateways[i]);
 	rp_filter_expand(document, observed, desired);
-	if (document->gateway_count)
+	if (table)
+		desired->nft = *table;
+	else if (document->gateway_count)
 		layout_build(&desired->arena, document, &desired->nft);
 	state_sort(desired);
 }

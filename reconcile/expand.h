@@ -10,8 +10,13 @@
 #include "reconcile/document.h"
 #include "reconcile/state.h"
 
-/* Fills *desired, sorted. It points into the document and the observation. */
-void expand(const struct document *document, const struct state *observed, struct state *desired);
+/*
+ * Fills *desired, sorted. It points into the document, the observation and the
+ * table, which is what an earlier expansion of the document made of it; NULL:
+ * there was none.
+ */
+void expand(const struct document *document, const struct state *observed,
+	    const struct nft_table *table, struct state *desired);
 
 /* layout.c: the nftables part, see there for the shape. The arena owns it. */
 void layout_build(struct arena *arena, const struct document *document, struct nft_table *table);

@@ -176,6 +176,21 @@ void plan_free(struct plan *plan)
 	*plan = (struct plan){ 0 };
 }
 
+bool steps_touch_set(const struct step *steps, size_t count, const char *set)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct step *step = &steps[i];
+
+		/* A table that is made anew or goes takes all elements along. */
+		if (step->kind == KIND_NFT_TABLE)
+			return true;
+		if ((step->kind == KIND_NFT_SET || step->kind == KIND_NFT_ELEMENT) &&
+		    !strcmp(step->container, set))
+			return true;
+	}
+	return false;
+}
+
 size_t plan_ready_count(const struct plan *plan)
 {
 	size_t ready = 0;

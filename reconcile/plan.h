@@ -93,6 +93,20 @@ struct plan {
 };
 
 /*
+ * Our table as it was observed, and the steps of the one transaction that we
+ * have committed since. As long as the ruleset's generation shows no other, a
+ * set that none of the steps touches holds what it held.
+ */
+struct since {
+	const struct nft_table *table;
+	const struct step *steps;
+	size_t step_count;
+};
+
+/* Whether a step creates, changes or deletes the set or an element of it, or the table. */
+bool steps_touch_set(const struct step *steps, size_t count, const char *set);
+
+/*
  * Compares. The states and the document outlive the plan, which points into
  * them. The document says whom a difference concerns; it is empty when a state
  * is restored.

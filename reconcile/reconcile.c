@@ -30,16 +30,18 @@ struct run {
 	const struct scope *scope;
 	const struct apply_options *options;
 	struct apply_result *result;
-	bool wrote; /* something, in any round */
+	struct since since; /* the first look, when one transaction was committed after it */
+	bool wrote;         /* something, in any round */
 };
 
-int comparison_make(struct kernel *kernel, const struct scope *scope, struct comparison *comparison,
-		    struct error *error)
+/* table: as the document was laid out for an earlier look, which outlives this one; or NULL. */
+static int compare(struct kernel *kernel, const struct scope *scope, const struct nft_table *table,
+		   struct comparison *comparison, struct error *error)
 {
 	*comparison = (struct comparison){ 0 };
 	if (kernel->ops->observe(kernel, scope, &comparison->observed, error) < 0)
 		return -1;
-	expand(scope->document, &comparison->observed, &comparison->desired);
+	expand(scope->document, &comparison->observed, table, &comparison->desired);
 	plan_build(scope->document, &comparison->desired, &comparison->observed, &comparison->plan);
 	warnings_of_document(scope->document, &comparison->plan);
 	if (scope->surroundings)
@@ -50,6 +52,12 @@ int comparison_make(struct kernel *kernel, const struct scope *scope, struct com
 		warnings_of_emptying(scope->document, &comparison->observed, &comparison->plan);
 	comparison->made = true;
 	return 0;
+}
+
+int comparison_make(struct kernel *kernel, const struct scope *scope, struct comparison *comparison,
+		    struct error *error)
+{
+	return compare(kernel, scope, NULL, comparison, error);
 }
 
 void comparison_free(struct comparison *comparison)
@@ -89,6 +97,15 @@ static enum pass failed(struct run *run, const struct step *step)
 	return PASS_FAILED;
 }
 
+/* Of all looks the first one alone is still there at the next. */
+static void note_commit(struct run *run, const struct comparison *comparison,
+			const struct step *steps, size_t count)
+{
+	run->since = comparison == &run->result->first
+			     ? (struct since){ &comparison->observed.nft, steps, count }
+			     : (struct since){ 0 };
+}
+
 static enum pass commit(struct run *run, const struct comparison *comparison, size_t from,
 			size_t end)
 {
@@ -99,6 +116,7 @@ static enum pass commit(struct run *run, const struct comparison *comparison, si
 					 &run->result->error)) {
 	case OUTCOME_DONE:
 		run->wrote = true;
+		note_commit(run, comparison, steps, end - from);
 		return PASS_DONE;
 	case OUTCOME_STALE:
 		return PASS_AGAIN;
@@ -178,10 +196,13 @@ static enum pass pass_run(struct run *run, const struct comparison *comparison)
 static int look_again(struct run *run)
 {
 	struct apply_result *result = run->result;
+	struct scope scope = *run->scope;
 
+	scope.since = run->since.table ? &run->since : NULL;
 	comparison_free(&result->later);
 	result->latest = &result->later;
-	return comparison_make(run->kernel, run->scope, &result->later, &result->error);
+	return compare(run->kernel, &scope, &result->first.desired.nft, &result->later,
+		       &result->error);
 }
 
 static enum pass conflict_appeared(struct run *run)
@@ -279,7 +300,9 @@ bool restore(struct kernel *kernel, const struct scope *scope, const json_t *bef
 	struct apply_options patient = { 0 };
 	struct apply_result result = { 0 };
 	struct scope wide = *scope;
-	struct run run = { kernel, &wide, &patient, &result, false };
+	struct run run = {
+		.kernel = kernel, .scope = &wide, .options = &patient, .result = &result
+	};
 	enum pass pass = PASS_AGAIN;
 
 	wide.every_rp_filter = true;
@@ -361,7 +384,7 @@ static bool may_apply(const struct run *run)
 void apply(struct kernel *kernel, const struct scope *scope, const struct apply_options *options,
 	   struct apply_result *result)
 {
-	struct run run = { kernel, scope, options, result, false };
+	struct run run = { .kernel = kernel, .scope = scope, .options = options, .result = result };
 	enum pass pass;
 
 	*result = (struct apply_result){ .exit = EXIT_ERROR, .latest = &result->first };

@@ -143,6 +143,8 @@ struct state {
  */
 struct scope {
 	const struct document *document;
+	/* What is known from before, so that less has to be read (plan.h); NULL: nothing. */
+	const struct since *since;
 	bool everything; /* destroy: look for our routes in every table */
 	/* Undoing: an interface that no document names has lost our value already. */
 	bool every_rp_filter;

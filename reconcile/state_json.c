@@ -215,26 +215,11 @@ static json_t *chain_to_json(const struct nft_chain *chain)
 	return json;
 }
 
-/* A table that is made anew or goes takes all elements along. */
-static bool plan_touches(const struct plan *plan, const struct nft_set *set)
-{
-	for (size_t i = 0; i < plan->step_count; i++) {
-		const struct step *step = &plan->steps[i];
-
-		if (step->kind == KIND_NFT_TABLE)
-			return true;
-		if ((step->kind == KIND_NFT_SET || step->kind == KIND_NFT_ELEMENT) &&
-		    !strcmp(step->container, set->name))
-			return true;
-	}
-	return false;
-}
-
 static json_t *set_to_json(const struct nft_set *set, const struct plan *plan)
 {
 	json_t *json = object_to_json(set, nft_set_members);
 
-	if (!plan || plan_touches(plan, set))
+	if (!plan || steps_touch_set(plan->steps, plan->step_count, set->name))
 		json_object_set_new(json, "elements",
 				    LIST(set->elements, set->element_count, element_members));
 	return json;

@@ -74,10 +74,15 @@ static struct live *live_of(void **state)
 	return live;
 }
 
+static void read_since(struct live *live, const struct since *since)
+{
+	if (nft_read(live->nl, since, &live->arena, &live->table, &live->error) < 0)
+		fail_msg("%s: %s", live->error.code, live->error.message);
+}
+
 static void observe(struct live *live)
 {
-	if (nft_read(live->nl, &live->arena, &live->table, &live->error) < 0)
-		fail_msg("%s: %s", live->error.code, live->error.message);
+	read_since(live, NULL);
 }
 
 static bool shell(const char *command)
@@ -668,6 +673,44 @@ static void test_a_stale_generation_writes_nothing(void **state)
 	assert_live(live, &everything);
 }
 
+static void test_sets_that_a_transaction_does_not_touch_are_not_read_again(void **state)
+{
+	struct live *live = live_of(state);
+	struct nft_table before;
+	struct since since = { &before, live->steps, 1 };
+
+	create(live, &everything);
+	before = live->table;
+	add_elements(live, ACTION_DELETE, &sets[0], &client_elements[1], NULL, 1);
+	assert_int_equal(commit_at(live, before.generation), OUTCOME_DONE);
+	read_since(live, &since);
+	assert_int_equal(live->table.set_count, COUNT(sets));
+	assert_int_equal(live->table.sets[0].element_count, COUNT(client_elements) - 1);
+	for (size_t i = 1; i < COUNT(sets); i++) {
+		assert_sets_equal(live, &live->table.sets[i], &sets[i]);
+		assert_ptr_equal(live->table.sets[i].elements, before.sets[i].elements);
+	}
+}
+
+static void test_after_another_transaction_all_is_read_again(void **state)
+{
+	struct live *live = live_of(state);
+	struct nft_table before;
+	struct step ours;
+	struct since since = { &before, &ours, 1 };
+
+	create(live, &everything);
+	before = live->table;
+	add_elements(live, ACTION_DELETE, &sets[0], &client_elements[1], NULL, 1);
+	ours = live->steps[0];
+	assert_int_equal(commit_at(live, before.generation), OUTCOME_DONE);
+	add_elements(live, ACTION_DELETE, &sets[4], &service_elements[0], NULL, 1);
+	assert_int_equal(commit_at(live, before.generation + 1), OUTCOME_DONE);
+	read_since(live, &since);
+	assert_int_equal(live->table.sets[0].element_count, COUNT(client_elements) - 1);
+	assert_int_equal(live->table.sets[4].element_count, COUNT(service_elements) - 1);
+}
+
 static void test_a_failing_step_leaves_nothing_and_is_named(void **state)
 {
 	struct live *live = live_of(state);
@@ -916,7 +959,7 @@ static int powerless_read(void)
 
 	if (unshare(CLONE_NEWUSER) < 0 || netlink_open(NETLINK_NETFILTER, &nl, &error) < 0)
 		return 2;
-	refused = nft_read(nl, &arena, &table, &error) < 0 &&
+	refused = nft_read(nl, NULL, &arena, &table, &error) < 0 &&
 		  strcmp(error.code, "no-permission") == 0;
 	netlink_close(nl);
 	arena_free(&arena);
@@ -953,6 +996,8 @@ int main(void)
 		LIVE(test_an_updated_element_changes_its_chain_in_place),
 		LIVE(test_a_hundred_thousand_elements_are_one_transaction),
 		LIVE(test_a_stale_generation_writes_nothing),
+		LIVE(test_sets_that_a_transaction_does_not_touch_are_not_read_again),
+		LIVE(test_after_another_transaction_all_is_read_again),
 		LIVE(test_a_failing_step_leaves_nothing_and_is_named),
 		LIVE(test_a_transaction_that_fails_at_its_end_is_an_error),
 		LIVE(test_rules_stand_where_they_are_put),

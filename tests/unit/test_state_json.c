@@ -15,7 +15,7 @@ static void expand_file(const char *path, struct document *document, struct stat
 	char *text = fixture_read(path);
 
 	assert_int_equal(document_decode(text, strlen(text), document, &faults), 0);
-	expand(document, &nothing, state);
+	expand(document, &nothing, NULL, state);
 	faults_free(&faults);
 	free(text);
 }
@@ -173,7 +173,7 @@ static void test_a_damaged_note_is_refused_or_read_and_never_more(void **unused)
 
 	(void)unused;
 	fixture_document(DOCUMENT(GATEWAY(""), REDIRECT("rdp", "")), &document);
-	expand(&document, &(struct state){ 0 }, &state);
+	expand(&document, &(struct state){ 0 }, NULL, &state);
 	noted = state_to_json(&state, NULL);
 	for (unsigned int round = 0; round < 6000; round++) {
 		json_t *copy = json_deep_copy(noted);
