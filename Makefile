@@ -10,6 +10,7 @@ VERSION   := $(shell awk '/^.. [0-9]/ { print $$2; exit }' CHANGELOG.md)
 PREFIX    ?= /usr/local
 SYSCONFDIR ?= /etc
 UNITDIR   ?= $(PREFIX)/lib/systemd/system
+ZSHDIR    ?= $(PREFIX)/share/zsh/site-functions
 BUILD     ?= build
 DEB       := $(BUILD)/deb
 CC        ?= gcc
@@ -148,13 +149,15 @@ install: all
 	install -D -m 0644 docs/man/detour.8 $(DESTDIR)$(PREFIX)/share/man/man8/detour.8
 	install -D -m 0644 docs/man/detour.json.5 $(DESTDIR)$(PREFIX)/share/man/man5/detour.json.5
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/detour/schemas schemas/*.json
+	install -D -m 0644 completions/detour.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/detour
+	install -D -m 0644 completions/_detour $(DESTDIR)$(ZSHDIR)/_detour
 	install -D -m 0644 schemas/rt_protos.conf $(DESTDIR)$(SYSCONFDIR)/iproute2/rt_protos.d/detour.conf
 	install -D -m 0644 -t $(DESTDIR)$(UNITDIR) systemd/*
 	sed -i 's|/usr/sbin/detour|$(PREFIX)/sbin/detour|' $(DESTDIR)$(UNITDIR)/detour*.service
 
 # Built aside, so that neither the sources nor what stands beside them change.
 DEB_TREE  := $(DEB)/detour-$(VERSION)
-DEB_SRC   := CHANGELOG.md LICENSE Makefile README.md backends cmd debian docs examples reconcile schemas systemd
+DEB_SRC   := CHANGELOG.md LICENSE Makefile README.md backends cmd completions debian docs examples reconcile schemas systemd
 
 deb:
 	@tests/setup.sh build deb

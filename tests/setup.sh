@@ -7,7 +7,8 @@ set -eu
 build="gcc make pkg-config libjansson-dev libmd-dev libmnl-dev libnftnl-dev"
 demo="iproute2 nftables conntrack python3"
 check="libcmocka-dev iptables iputils-ping libcap2-bin util-linux systemd strace valgrind mandoc
-	python3-pytest python3-pytest-xdist python3-jsonschema python3-yaml puppet-agent"
+	python3-pytest python3-pytest-xdist python3-jsonschema python3-yaml puppet-agent
+	bash-completion zsh"
 bench="iptables jq procps strace"
 lint="clang-format clang-tidy cppcheck"
 deb="debhelper dpkg-dev"

@@ -18,6 +18,8 @@ SHIPPED = """
 /usr/sbin/detour
 /usr/share/man/man8/detour.8.gz
 /usr/share/man/man5/detour.json.5.gz
+/usr/share/bash-completion/completions/detour
+/usr/share/zsh/vendor-completions/_detour
 /usr/share/detour/schemas/document.schema.json
 /usr/share/detour/schemas/report.schema.json
 /usr/share/doc/detour/README.md
@@ -174,7 +176,7 @@ def test_removal_keeps_configuration_and_the_redirect(installed, is_live):
     assert installed.path(CONFFILE).exists()
     assert installed.path(DOCUMENT).exists() == is_live
     assert installed.path("/var/lib/detour/confirmed.json").exists() == is_live
-    assert ("a redirect is live in this network namespace and stays" in said) == is_live
+    assert ("what is live in this network namespace stays" in said) == is_live
     assert ("nft_table inet detour" in said) == is_live
     assert ("detour destroy" in said) == is_live
 
@@ -195,7 +197,7 @@ def test_purge_removes_every_file_and_not_the_redirect(router, package, is_live)
     said = router.dpkg("--purge", "detour")
     assert router.files() == files
     assert kernel(router) == before
-    assert ("left as it is until the next boot" in said) == is_live
+    assert ("stays until the next boot" in said) == is_live
     assert who_answers(router) == ("gateway" if is_live else "server")
 
 
@@ -217,7 +219,7 @@ def test_after_a_purge_a_new_installation_can_take_all_back(installed, package, 
     assert installed.detour("destroy").exit == 0
     assert installed.lab.rp_filters()["all"] == 1
     assert who_answers(installed) == "server"
-    assert "live" not in installed.dpkg("--purge", "detour")
+    assert "live in" not in installed.dpkg("--purge", "detour")
 
 
 def test_purge_keeps_other_files_of_the_administrator(router, package):
@@ -238,8 +240,8 @@ def test_redirects_of_named_namespaces_are_told_by_name(router, package):
     name = str(target / "branch $(reboot) office")
     router.lab.tool("router", ["mount", "--bind", f"/run/netns/{router.lab.netns('router')}", name])
     said = router.dpkg("--purge", "detour")
-    assert "live in network namespace branch $(reboot) office and stays" in said
-    assert "the redirect that was live in network namespace branch $(reboot) office" in said
+    assert "what is live in network namespace branch $(reboot) office stays" in said
+    assert "what was live in network namespace branch $(reboot) office\n" in said
     assert "reboot" not in str(router.asked_of_systemd())
 
 
