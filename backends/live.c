@@ -61,6 +61,28 @@ static int routes_observe(struct live *live, const struct scope *scope, struct s
 	return 0;
 }
 
+/*
+ * A table that something else owns; twice, for whoever protects it may have
+ * ended, or been followed by the next, between the reading and the question.
+ */
+static int nft_observe(struct live *live, const struct scope *scope, struct state *out,
+		       struct error *error)
+{
+	struct nft_table *table = &out->nft;
+
+	for (int attempt = 0; attempt < 2; attempt++) {
+		bool is_known = true;
+
+		if (nft_read(live->netfilter, scope->since, &out->arena, table, error) ||
+		    (table->owner && owner_knows(table->owner, &is_known, error)))
+			return -1;
+		table->is_owned = !is_known;
+		if (is_known)
+			break;
+	}
+	return 0;
+}
+
 static int live_observe(struct kernel *kernel, const struct scope *scope, struct state *out,
 			struct error *error)
 {
@@ -78,9 +100,8 @@ static int live_observe(struct kernel *kernel, const struct scope *scope, struct
 	    record_read(&out->arena, &record, error) ||
 	    rtnl_read_rp_filters(live->route, scope, &record, out, error) ||
 	    conntrack_read(live->netfilter, scope, out, error) ||
-	    nft_read(live->netfilter, scope->since, &out->arena, &out->nft, error))
+	    nft_observe(live, scope, out, error))
 		return -1;
-	out->nft.is_owned = out->nft.owner && !owner_is(out->nft.owner);
 	state_sort(out);
 	return 0;
 }

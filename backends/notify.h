@@ -11,6 +11,19 @@
  */
 void notify_send(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/*
+ * Has the service manager keep a duplicate of the descriptor, whatever is the
+ * matter with it, until the service is stopped (FileDescriptorStoreMax=), and
+ * give it to the next process of the service by that name.
+ */
+void notify_keep(const char *name, int fd);
+
+/* What was kept by that name for this process; -1 for nothing. The caller closes it. */
+int notify_kept(const char *name);
+
+/* Closes that, and has it kept no longer. */
+void notify_forget(const char *name);
+
 /* How often WATCHDOG=1 is expected of us, in milliseconds, with time to spare; 0: not at all. */
 int64_t notify_watchdog(void);
 

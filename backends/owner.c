@@ -11,10 +11,19 @@
 #include <unistd.h>
 #include <linux/netlink.h>
 
+#include "backends/descriptor.h"
+#include "backends/notify.h"
 #include "backends/paths.h"
 
-/* The answer comes as soon as the watcher has ended the look that it may be taking. */
+/*
+ * The answer comes as soon as the watcher has ended the look that it may be taking, or its service
+ * has been started again.
+ */
 enum { PATIENCE_SECONDS = 10, BACKLOG = 16 };
+
+/* Both sockets, as the service manager knows them. */
+#define KEPT_TABLE     "detour-table"
+#define KEPT_BORROWERS "detour-borrowers"
 
 /* Like the namespace that the table is in, this belongs to the whole process. */
 static struct netlink *own;
@@ -43,20 +52,36 @@ static bool is_trusted(int fd, pid_t *pid)
 	return peer.uid == 0 || peer.uid == geteuid();
 }
 
-/* A connection to the owner, or negative when there is none. */
+/* A connection to the owner; -1 when there is none, -2 when too many wait for it already. */
 static int connect_to(const struct sockaddr_un *address, pid_t *pid)
 {
 	const struct timeval patience = { .tv_sec = PATIENCE_SECONDS };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), result = -1;
 
 	if (fd < 0)
 		return -1;
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 &&
-	    is_trusted(fd, pid))
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0)
+		result = errno == EAGAIN ? -2 : -1;
+	else if (is_trusted(fd, pid))
 		return fd;
 	close(fd);
-	return -1;
+	return result;
+}
+
+/* -2. The process is 0 when it is not known. */
+static int is_silent(pid_t pid, struct error *error)
+{
+	char who[32] = "";
+
+	if (pid)
+		snprintf(who, sizeof(who), ", number %d,", (int)pid);
+	error_set(error, "owner-silent",
+		  "table inet detour: the process that protects it%s does not answer; end it, or "
+		  "stop its service",
+		  who);
+	return -2;
 }
 
 /* --- the owner ------------------------------------------------------------ */
@@ -69,6 +94,42 @@ static int not_opened(const struct sockaddr_un *address, struct error *error)
 	return -1;
 }
 
+static bool is_bound_to(int fd, const struct sockaddr_un *address)
+{
+	struct sockaddr_un found = { 0 };
+	socklen_t size = sizeof(found);
+
+	return getsockname(fd, (struct sockaddr *)&found, &size) == 0 &&
+	       found.sun_family == AF_UNIX && !strcmp(found.sun_path, address->sun_path);
+}
+
+/* The address names the network namespace: what is of another one is of no use. */
+bool owner_resume(void)
+{
+	struct sockaddr_un address;
+	struct error ignored;
+
+	int table = notify_kept(KEPT_TABLE), borrowers = notify_kept(KEPT_BORROWERS);
+
+	if (address_of(&address, &ignored) || !is_bound_to(borrowers, &address) ||
+	    netlink_adopt(fcntl(table, F_DUPFD_CLOEXEC, 3), &own, &ignored)) {
+		owner_forget();
+		return false;
+	}
+	close(table);
+	own->is_owner = true;
+	listening = borrowers;
+	/* Again: whoever connects from now on is told our number. */
+	listen(listening, BACKLOG);
+	return true;
+}
+
+void owner_forget(void)
+{
+	notify_forget(KEPT_TABLE);
+	notify_forget(KEPT_BORROWERS);
+}
+
 int owner_open(struct error *error)
 {
 	struct sockaddr_un address;
@@ -78,6 +139,8 @@ int owner_open(struct error *error)
 	if (address_of(&address, error))
 		return -1;
 	other = connect_to(&address, &pid);
+	if (other == -2)
+		return is_silent(0, error);
 	if (other >= 0) {
 		close(other);
 		error_set(error, "busy", "process %d protects the table already; end it first",
@@ -88,25 +151,22 @@ int owner_open(struct error *error)
 		return -1;
 	own->is_owner = true;
 	listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	/* What a process that was killed has left behind. */
+	/* What a process that has ended left behind. */
 	unlink(address.sun_path);
 	if (listening < 0 || fchmod(listening, 0600) < 0 ||
 	    bind(listening, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
 	    listen(listening, BACKLOG) < 0)
 		return not_opened(&address, error);
+	notify_keep(KEPT_TABLE, mnl_socket_get_fd(own->socket));
+	notify_keep(KEPT_BORROWERS, listening);
 	return 0;
 }
 
+/* The address stays: the next process of our service may be listening on it. */
 void owner_close(void)
 {
-	struct sockaddr_un address;
-	struct error ignored;
-
-	if (listening >= 0) {
-		if (address_of(&address, &ignored) == 0)
-			unlink(address.sun_path);
+	if (listening >= 0)
 		close(listening);
-	}
 	listening = -1;
 	netlink_close(own);
 	own = NULL;
@@ -117,27 +177,6 @@ int owner_fd(void)
 	return listening;
 }
 
-union control {
-	struct cmsghdr header;
-	char bytes[CMSG_SPACE(sizeof(int))];
-};
-
-static void hand_over(int peer)
-{
-	const int fd = mnl_socket_get_fd(own->socket);
-	union control control = { .header = { .cmsg_level = SOL_SOCKET,
-					      .cmsg_type = SCM_RIGHTS,
-					      .cmsg_len = CMSG_LEN(sizeof(fd)) } };
-	struct iovec nothing = { .iov_base = (char[]){ 0 }, .iov_len = 1 };
-	struct msghdr message = { .msg_iov = &nothing,
-				  .msg_iovlen = 1,
-				  .msg_control = control.bytes,
-				  .msg_controllen = sizeof(control.bytes) };
-
-	memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
-	sendmsg(peer, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-}
-
 void owner_serve(void)
 {
 	pid_t pid;
@@ -145,42 +184,18 @@ void owner_serve(void)
 
 	while ((peer = accept4(listening, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
 		if (is_trusted(peer, &pid))
-			hand_over(peer);
+			descriptor_send(peer, NULL, 0, "table", mnl_socket_get_fd(own->socket));
 		close(peer);
 	}
 }
 
 /* --- those who borrow ----------------------------------------------------- */
 
-/* Negative with errno; 0 at the end, should the owner have ended meanwhile. */
-static ssize_t receive(int peer, int *fd)
-{
-	union control control;
-	char nothing;
-	struct iovec vector = { .iov_base = &nothing, .iov_len = 1 };
-	struct msghdr message = { .msg_iov = &vector,
-				  .msg_iovlen = 1,
-				  .msg_control = control.bytes,
-				  .msg_controllen = sizeof(control.bytes) };
-	const struct cmsghdr *header;
-	ssize_t size;
-
-	do
-		size = recvmsg(peer, &message, MSG_CMSG_CLOEXEC);
-	while (size < 0 && errno == EINTR);
-	header = size > 0 ? CMSG_FIRSTHDR(&message) : NULL;
-	if (!header || header->cmsg_type != SCM_RIGHTS)
-		return size < 0 ? -1 : 0;
-	memcpy(fd, CMSG_DATA(header), sizeof(*fd));
-	return size;
-}
-
 /* A duplicate of the owner's socket; -1: nobody protects the table; -2 with *error. */
 static int descriptor_borrow(struct error *error)
 {
 	struct sockaddr_un address;
-	int peer, fd = -1;
-	ssize_t size;
+	int peer, fd;
 	pid_t pid = 0;
 
 	if (own)
@@ -189,16 +204,10 @@ static int descriptor_borrow(struct error *error)
 		return -2;
 	peer = connect_to(&address, &pid);
 	if (peer < 0)
-		return -1;
-	size = receive(peer, &fd);
+		return peer == -2 ? is_silent(pid, error) : -1;
+	fd = descriptor_receive(peer);
 	close(peer);
-	if (size >= 0 || errno == ECONNRESET)
-		return fd;
-	error_set(
-		error, "owner-silent",
-		"table inet detour: process %d protects it, and does not answer; end that process",
-		(int)pid);
-	return -2;
+	return fd == -2 ? is_silent(pid, error) : fd;
 }
 
 int owner_borrow(struct netlink **out, struct error *error)
@@ -219,17 +228,16 @@ bool owner_is_self(uint32_t portid)
 	return own && own->portid == portid;
 }
 
-bool owner_is(uint32_t portid)
+int owner_knows(uint32_t portid, bool *is_known, struct error *error)
 {
 	struct netlink *borrowed;
-	struct error ignored;
-	bool is_it;
 
-	if (owner_is_self(portid))
-		return true;
-	if (owner_borrow(&borrowed, &ignored) || !borrowed)
-		return false;
-	is_it = borrowed->portid == portid;
+	*is_known = owner_is_self(portid);
+	if (*is_known)
+		return 0;
+	if (owner_borrow(&borrowed, error))
+		return -1;
+	*is_known = borrowed && borrowed->portid == portid;
 	netlink_close(borrowed);
-	return is_it;
+	return 0;
 }

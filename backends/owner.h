@@ -5,7 +5,9 @@
  * 6.9) it outlives it. The watcher holds that socket, and hands a duplicate to
  * whoever asks on /run/detour/COOKIE/owner.sock, 0600. Two use it one after the
  * other, by the lock; a duplicate lasts as long as its user needs it, whatever
- * becomes of the watcher.
+ * becomes of the watcher. The service manager keeps duplicates of both sockets
+ * for the next process of the service, so that the table is never unprotected
+ * in between, and whoever asks meanwhile waits.
  */
 #ifndef BACKENDS_OWNER_H
 #define BACKENDS_OWNER_H
@@ -17,6 +19,15 @@
 #include "reconcile/error.h"
 
 enum { OWNER_TAKEN = 1 };
+
+/*
+ * Makes this process the owner of what an earlier one of its service owned, by
+ * what the service manager has kept. False when that has kept nothing for us.
+ */
+bool owner_resume(void);
+
+/* Nothing of that sort is wanted: the service manager lets go of it. */
+void owner_forget(void);
 
 /*
  * Makes this process the owner of what it creates from now on. 0; OWNER_TAKEN
@@ -38,8 +49,8 @@ void owner_serve(void);
  */
 int owner_borrow(struct netlink **out, struct error *error);
 
-/* Whether the socket with that port id is the one that owner_borrow() gives. */
-bool owner_is(uint32_t portid);
+/* Whether the socket with that port id is the one that owner_borrow() gives. 0, or -1 likewise. */
+int owner_knows(uint32_t portid, bool *is_known, struct error *error);
 
 /* Whether it is this process's. */
 bool owner_is_self(uint32_t portid);

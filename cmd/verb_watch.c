@@ -30,7 +30,12 @@ static bool protection_open(struct context *context)
 {
 	int result;
 
-	if (!context->options->protect)
+	if (!context->options->protect) {
+		owner_forget();
+		return true;
+	}
+	/* Whoever holds the lock may be waiting for us. */
+	if (owner_resume())
 		return true;
 	if (lock_take(LOCK_SECONDS, &context->lock, &context->error))
 		return false;
@@ -192,6 +197,9 @@ void verb_watch(struct context *context)
 		watch_tell(&watch, EVENT_STARTED);
 		watch_run(&watch);
 		context->report.exit = watch.is_ending ? EXIT_ERROR : EXIT_DONE;
+	} else {
+		/* A table that nobody can change for us would be worse than an unprotected one. */
+		owner_forget();
 	}
 	context->has_printed = context->report.exit == EXIT_DONE || given->json;
 	if (context->has_printed)

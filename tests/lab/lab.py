@@ -117,6 +117,8 @@ def reset_private_files():
     pathlib.Path("/etc/nftables.conf").unlink(missing_ok=True)  # Debian's flushes the ruleset
     shutil.copytree("/run/iproute2.pristine", "/etc/iproute2")
     os.makedirs("/etc/iproute2/rt_tables.d", exist_ok=True)
+    # Of a machine on which detour is at work.
+    pathlib.Path("/etc/iproute2/rt_tables.d/detour.conf").unlink(missing_ok=True)
 
 
 # -- Packets by hand -----------------------------------------------------------------------------

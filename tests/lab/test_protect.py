@@ -8,19 +8,21 @@ import json
 import os
 import pathlib
 import re
+import select
 import selectors
 import signal
 import socket
 import struct
 import subprocess
 import time
+from concurrent import futures
 
 import pytest
 
 from conftest import IPV4, IPV6
 from flusher import Flusher
-from lab import DETOUR, LabError, document, outcome, redirect
-from watcher import DOCUMENT, Watcher
+from lab import DETOUR, PATIENCE, LabError, document, outcome, redirect
+from watcher import DOCUMENT, Watcher, await_kept, await_word, service_manager, write_document
 
 OTHER = document(redirects=redirect(services=["22/tcp"]))
 NFT_TABLE_F_OWNER, NFT_TABLE_F_PERSIST = 2, 4
@@ -48,6 +50,12 @@ def flags(lab):
         if kind == NFTA_TABLE_FLAGS:
             return struct.unpack_from("!I", data, at + 4)[0]
         at += (size + 3) & ~3
+
+
+def handle(lab):
+    """The kernel's number of the table inet detour: another one when it was made anew."""
+    tables = json.loads(lab.tool("router", "nft -j list tables"))["nftables"][1:]
+    return next(item["table"]["handle"] for item in tables if item["table"]["name"] == "detour")
 
 
 OWNED = NFT_TABLE_F_OWNER | NFT_TABLE_F_PERSIST
@@ -178,6 +186,101 @@ def test_of_two_the_second_says_who_the_first_is(lab):
     assert flags(lab) == NFT_TABLE_F_PERSIST
 
 
+# -- A watcher that does not answer, or is started again -----------------------------------------
+
+
+def test_whoever_asks_a_watcher_that_stands_still_is_told_so_in_time(lab):
+    with protected(lab, "--repair") as watcher:
+        lab.apply(OTHER, "--confirm", "100")
+        watcher.process.send_signal(signal.SIGSTOP)
+        os.waitpid(watcher.pid, os.WUNTRACED)
+        try:
+            assert lab.detour("confirm").exit == 0  # needs no table
+            lab.tool("router", "nft flush ruleset")
+            assert lab.connect("client", IPV4.server, 22) == "gateway"
+            start = time.monotonic()
+            with futures.ThreadPoolExecutor() as pool:
+                runs = list(pool.map(lab.detour, ("drift", "apply"), (OTHER, document())))
+            assert 9 < time.monotonic() - start < 20
+        finally:
+            watcher.process.send_signal(signal.SIGCONT)
+        for run in runs:
+            assert (run.exit, run.json["error"]["code"]) == (1, "owner-silent"), repr(run)
+            assert f"number {watcher.pid}, does not answer" in run.json["error"]["message"]
+        assert lab.detour("drift", OTHER).exit == 0
+        lab.apply(document())
+
+
+KEPT = "detour-table", "detour-borrowers"
+AS_SERVICE = os.environ | {"NOTIFY_SOCKET": "/run/notify"}
+
+
+@contextlib.contextmanager
+def killed(lab, sock):
+    """What the service manager kept of a watcher that has protected the table."""
+    with Watcher(lab, "--repair", "--protect", document=document(), env=AS_SERVICE) as watcher:
+        watcher.wait("repaired", exit=0)
+        kept = await_kept(sock, *KEPT)
+        watcher.process.send_signal(signal.SIGKILL)
+        watcher.process.wait()
+    yield kept
+    for fd in kept.values():
+        os.close(fd)
+
+
+def test_while_its_service_is_started_again_the_table_stays_protected_and_verbs_wait(lab):
+    with service_manager("/run/notify") as sock, killed(lab, sock) as kept:
+        before = handle(lab)
+        lab.tool("router", "nft flush ruleset")
+        assert handle(lab) == before and flags(lab) == OWNED
+        with futures.ThreadPoolExecutor() as pool:
+            asked = pool.submit(lab.detour, "apply", OTHER)
+            assert select.select([kept["detour-borrowers"]], [], [], PATIENCE)[0]
+            with Watcher(lab, "--protect", env=AS_SERVICE, kept=kept) as watcher:
+                assert asked.result().exit == 0
+                assert lab.detour("drift", OTHER).exit == 0
+                assert handle(lab) == before and flags(lab) == OWNED
+                second = [DETOUR, "watch", "--protect", str(DOCUMENT)]
+                with lab.inside("router"):
+                    run = subprocess.run(second, capture_output=True, text=True, timeout=60)
+                assert f"process {watcher.pid} protects the table already" in run.stderr
+    assert flags(lab) == NFT_TABLE_F_PERSIST
+
+
+def let_go(sock, kept):
+    """As systemd does when it is told to."""
+    while kept:
+        words = await_word(sock, "FDSTOREREMOVE=1").split("FDNAME=")
+        os.close(kept.pop(words[1]))
+
+
+def test_what_was_kept_for_one_that_protects_nothing_is_let_go(lab):
+    with service_manager("/run/notify") as sock, killed(lab, sock) as kept:
+        with Watcher(lab, env=AS_SERVICE, kept=kept) as watcher:
+            let_go(sock, kept)
+            watcher.wait("in-sync")
+            assert flags(lab) == NFT_TABLE_F_PERSIST
+            lab.apply(OTHER)
+
+
+def test_what_was_kept_for_one_that_cannot_begin_is_let_go(lab):
+    with service_manager("/run/notify") as sock, killed(lab, sock) as kept:
+        write_document("{")
+        watcher = Watcher(lab, "--protect", env=AS_SERVICE, kept=kept)
+        let_go(sock, kept)
+        watcher.process.communicate(timeout=PATIENCE)
+        assert watcher.process.returncode == 1
+        lab.apply(OTHER)
+
+
+def test_what_was_kept_in_another_network_namespace_is_let_go(lab):
+    with service_manager("/run/notify") as sock, killed(lab, sock) as kept:
+        elsewhere = ["ip", "netns", "exec", lab.netns("server")]
+        with Watcher(lab, "--protect", env=AS_SERVICE, kept=kept, wrapper=elsewhere):
+            let_go(sock, kept)
+            assert flags(lab) == NFT_TABLE_F_PERSIST
+
+
 # -- Somebody who flushes everything, a hundred times a second -----------------------------------
 
 BEGUN_EVERY = 0.005  # seconds
@@ -218,12 +321,6 @@ def await_order(lab, watcher):
     """It holds back at most a minute after a fight."""
     while lab.detour("drift", document()).exit:
         watcher.wait("repaired", exit=0, seconds=60)
-
-
-def handle(lab):
-    """The kernel's number of the table inet detour: another one when it was made anew."""
-    tables = json.loads(lab.tool("router", "nft -j list tables"))["nftables"][1:]
-    return next(item["table"]["handle"] for item in tables if item["table"]["name"] == "detour")
 
 
 def test_nothing_leaks_while_others_flush_everything_all_the_time(lab, record_property):

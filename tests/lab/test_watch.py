@@ -2,7 +2,6 @@
 """A router that is watched: what is undone is told and repaired at once, by the one code path that
 apply has, and whatever happens to the document, the disk or the links, the watch goes on."""
 
-import contextlib
 import fcntl
 import json
 import os
@@ -19,7 +18,7 @@ import time
 import pytest
 
 from lab import DETOUR, DETOUR_PLAIN, PATIENCE, Flood, document, gateway, redirect, tcp_packet
-from watcher import DOCUMENT, Watcher, write_document
+from watcher import DOCUMENT, Watcher, await_word, service_manager, write_document
 
 OTHER = document(redirects=redirect(services=["22/tcp"]))
 EMPTY = document(redirects=[])
@@ -121,7 +120,7 @@ def await_route(sock):
 
 def test_the_route_is_back_at_once_after_a_loss_of_the_link(lab, record_property):
     """The median of 20 losses is below 50 ms, ip(8) itself included, and nothing leaks meanwhile."""
-    with Watcher(lab, "--repair", document=document()) as watcher:
+    with Watcher(lab, "--repair", document=document(), program=DETOUR_PLAIN) as watcher:
         watcher.wait("repaired", exit=0)
         took = []
         with lab.inside("router"):
@@ -371,25 +370,6 @@ def test_a_full_disk_is_told_and_tried_again(lab):
 
 
 # -- systemd -------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def service_manager(name):
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        sock.bind(name.replace("@", "\0"))
-        sock.settimeout(PATIENCE)
-        try:
-            yield sock
-        finally:
-            if name.startswith("/"):
-                os.unlink(name)
-
-
-def await_word(sock, word):
-    while True:
-        text = sock.recv(4096).decode()
-        if text.startswith(word):
-            return text
 
 
 @pytest.mark.parametrize("name", ["/run/notify", "@detour-test"])

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A running `detour watch`, and the lines that it says."""
 
+import contextlib
 import json
+import os
 import pathlib
 import select
 import signal
+import socket
 import subprocess
+import sys
 import time
 
 import jsonschema
@@ -39,16 +43,36 @@ def write_document(document, path=DOCUMENT):
     new.rename(path)
 
 
+# As systemd does: files from number 3 on, and who they are for.
+GIVE_KEPT = """
+import os, sys
+at = sys.argv.index("--")
+for place, fd in enumerate(sys.argv[1:at], 3):
+    os.dup2(int(fd), place)
+os.closerange(at + 2, 1024)
+os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": str(at - 1)}
+os.execvp(sys.argv[at + 1], sys.argv[at + 1 :])
+"""
+
+
 class Watcher:
     """with Watcher(lab, "--repair") as watcher: ... It must end well when it is asked to."""
 
-    def __init__(self, lab, *args, document=None, program=DETOUR, env=None, wrapper=()):
+    def __init__(self, lab, *args, document=None, program=DETOUR, env=None, wrapper=(), kept=None):
+        """kept: files that a service manager has kept for it, by name."""
         if document is not None:
             write_document(document)
         words = [*wrapper, program, "watch", "--json", *args]
+        if kept:
+            env = (env or os.environ) | {"LISTEN_FDNAMES": ":".join(kept)}
+            words = [sys.executable, "-c", GIVE_KEPT, *map(str, kept.values()), "--", *words]
         with lab.inside("router"):
             self.process = subprocess.Popen(
-                words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env
+                words,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=env,
+                pass_fds=(kept or {}).values(),
             )
         self.pid, self.seen, self.rest, self.taken = self.process.pid, [], b"", 0
 
@@ -99,3 +123,37 @@ class Watcher:
 
     def __repr__(self):
         return "\n".join(json.dumps(line)[:400] for line in self.seen)
+
+
+# -- Who started it ------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def service_manager(name):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(name.replace("@", "\0"))
+        sock.settimeout(PATIENCE)
+        try:
+            yield sock
+        finally:
+            if name.startswith("/"):
+                os.unlink(name)
+
+
+def await_word(sock, word):
+    while True:
+        text = sock.recv(4096).decode()
+        if text.startswith(word):
+            return text
+
+
+def await_kept(sock, *names):
+    """What it has the service manager keep: files by these names. The caller closes them."""
+    kept = {}
+    while set(kept) != set(names):
+        data, fds, *_ = socket.recv_fds(sock, 4096, 1)
+        if fds:
+            words = dict(line.split("=") for line in data.decode().splitlines())
+            assert words["FDSTORE"] == "1" and words["FDPOLL"] == "0"
+            (kept[words["FDNAME"]],) = fds
+    return kept
