@@ -89,15 +89,13 @@ static void found(struct course *course, const struct flow *flow, const struct s
 static bool table_finds(const struct fake *fake, uint32_t table, const struct flow *flow,
 			struct course *course)
 {
-	struct span all = { 0 };
-
-	memset(all.to, 0xff, family_bytes(flow->family));
 	for (size_t i = 0; i < fake->state.route_count; i++) {
 		const struct route *route = &fake->state.routes[i];
 
 		if (route->family == flow->family && route->table == table)
-			found(course, flow, route->is_default ? &all : &route->dst, route->dev,
-			      route);
+			found(course, flow,
+			      route->is_default ? family_span(flow->family) : &route->dst,
+			      route->dev, route);
 	}
 	for (size_t i = 0; table == TABLE_MAIN && i < fake->network_count; i++) {
 		const struct fake_network *network = &fake->networks[i];

@@ -235,6 +235,32 @@ json_t *document_parse(const char *text, size_t size, struct faults *faults)
 	return root;
 }
 
+static bool is_everybody(const struct spans *spans, enum family family)
+{
+	uint8_t next[SPAN_BYTES] = { 0 };
+
+	for (size_t i = 0; i < spans->count; i++) {
+		if (memcmp(spans->items[i].from, next, sizeof(next)) != 0)
+			return false;
+		memcpy(next, spans->items[i].to, sizeof(next));
+		if (!key_increment(next, family_bytes(family)))
+			return true;
+	}
+	return false;
+}
+
+/* Clients that are everybody are no condition, however they are written. */
+static void clients_simplify(struct redirect *redirect)
+{
+	struct spans *networks = redirect->clients.networks;
+
+	for (enum family family = 0; family < FAMILY_COUNT; family++)
+		if (redirect_works_in(redirect, family) && !is_everybody(&networks[family], family))
+			return;
+	redirect->any_client = true;
+	memset(networks, 0, sizeof(redirect->clients.networks));
+}
+
 int document_decode_json(const json_t *json, struct document *document, struct faults *faults)
 {
 	struct decoder decoder = { .arena = &document->arena, .faults = faults };
@@ -242,7 +268,11 @@ int document_decode_json(const json_t *json, struct document *document, struct f
 	document_empty(document);
 	document_fill(&decoder, json, document);
 	fault_unreported(&decoder);
-	return faults->count ? -1 : 0;
+	if (faults->count)
+		return -1;
+	for (size_t i = 0; i < document->redirect_count; i++)
+		clients_simplify(&document->redirects[i]);
+	return 0;
 }
 
 int document_decode(const char *text, size_t size, struct document *document, struct faults *faults)

@@ -66,7 +66,7 @@ struct redirect {
 	/* Normalized, 16 byte keys: see span.h. Covers `interfaces`. */
 	struct spans interface_spans;
 	struct endpoints clients, servers;
-	bool any_client;          /* no clients.networks: every address */
+	bool any_client;          /* every address: clients.networks is left out, or says so */
 	struct service *services; /* sorted by protocol and port, disjoint */
 	size_t service_count;
 	enum existing existing;

@@ -97,6 +97,43 @@ static void test_a_gateway_is_decoded_in_full(void **state)
 	release(&document, &faults);
 }
 
+static void test_clients_that_are_everybody_are_as_if_left_out(void **state)
+{
+	static const struct {
+		const char *networks;
+		bool any_client;
+	} cases[] = {
+		{ "\"0.0.0.0/0\",\"::/0\"", true },
+		{ "\"0.0.0.0/1\",\"128.0.0.0-255.255.255.255\",\"::/0\",\"2001:db8::/64\"", true },
+		{ "\"0.0.0.0/1\",\"128.0.0.0-255.255.255.254\",\"::/0\"", false },
+		{ "\"0.0.0.0/0\",\"2001:db8::/64\"", false },
+		{ "\"0.0.0.1-255.255.255.255\",\"::/0\"", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct document document;
+		struct faults faults;
+		char text[1024];
+
+		snprintf(text, sizeof(text),
+			 "{\"version\":1,\"gateways\":[{\"name\":\"scb\",\"interface\":\"eth2\","
+			 "\"mark\":1,"
+			 "\"addresses\":[\"10.2.0.10\",\"2001:db8:2::10\"],\"table\":103,"
+			 "\"priority\":100}],"
+			 "\"redirects\":[{\"name\":\"rdp\",\"gateway\":\"scb\",\"services\":["
+			 "\"3389/tcp\"],"
+			 "\"clients\":{\"interfaces\":[\"eth0\"],\"networks\":[%s]},"
+			 "\"servers\":{\"networks\":[\"10.1.0.0/24\",\"2001:db8:1::/64\"]}}]}",
+			 cases[i].networks);
+		assert_int_equal(decode(text, &document, &faults), 0);
+		assert_int_equal(document.redirects[0].any_client, cases[i].any_client);
+		assert_int_equal(document.redirects[0].clients.networks[FAMILY_IPV4].count != 0,
+				 !cases[i].any_client);
+		release(&document, &faults);
+	}
+}
+
 static void test_a_redirect_is_decoded_in_full_and_normalized(void **state)
 {
 	struct document document;
@@ -474,6 +511,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_gateway_is_decoded_in_full),
 		cmocka_unit_test(test_a_redirect_is_decoded_in_full_and_normalized),
+		cmocka_unit_test(test_clients_that_are_everybody_are_as_if_left_out),
 		cmocka_unit_test(test_what_is_left_out_has_its_default),
 		cmocka_unit_test(test_all_faults_are_reported_at_once_in_the_order_of_the_document),
 		cmocka_unit_test(test_faults_past_the_limit_are_counted),
