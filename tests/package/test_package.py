@@ -148,6 +148,21 @@ def test_an_upgrade_restarts_only_what_stays_and_only_if_it_runs(router, package
     assert asked == ["try-restart detour-drift.timer detour-watch.service"]
 
 
+def test_an_upgrade_waits_for_a_pending_change(router, package, next_package):
+    """Its journal is one that another version does not read."""
+    router.install(package)
+    assert router.detour("apply", document(), "--confirm", "60").exit == 0
+    before = kernel(router)
+    with pytest.raises(AssertionError, match="a change is pending in this network namespace"):
+        router.install(next_package)
+    assert router.run("dpkg-query", "-f", "${Version}", "-W", "detour") == field(package, "Version")
+    assert router.run("dpkg-query", "-f", "${db:Status-Status}", "-W", "detour") == "installed"
+    assert kernel(router) == before
+    assert router.detour("confirm").exit == 0
+    router.install(next_package)
+    assert kernel(router) == before
+
+
 def test_a_unit_stays_enabled_until_a_purge(router, package, next_package):
     router.install(package)
     link = router.path("/etc/systemd/system/multi-user.target.wants/detour-watch.service")
