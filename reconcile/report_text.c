@@ -533,9 +533,10 @@ void report_trace(const struct report *report, bool colour, FILE *out)
 		service_format(&connection->service, service));
 	print_stages(&printer, trace);
 	print_others(&printer, trace);
-	fprintf(out, "\n%s%s%s\n", paint(&printer, trace->as_documented ? BOLD : BOLD RED),
-		trace->sentence, paint(&printer, PLAIN));
+	fputc('\n', out);
 	print_warnings(&printer, report->notices, report->notice_count);
 	print_warnings(&printer, report->plan->warnings, report->plan->warning_count);
+	fprintf(out, "%s%s%s\n", paint(&printer, trace->as_documented ? BOLD : BOLD RED),
+		trace->sentence, paint(&printer, PLAIN));
 	arena_free(&printer.arena);
 }

@@ -182,7 +182,7 @@ static void warn_rp_filter_overridden(const struct state *observed, struct plan 
 
 		if (filter->overridden)
 			warn(plan, "rp-filter-overridden", "set it by hand if it should be another",
-			     "%s: rp_filter is %d, which detour did not set; it is not restored",
+			     "%s: rp_filter is %d, which detour did not set: destroy leaves it so",
 			     filter->interface, filter->value);
 	}
 }

@@ -319,7 +319,9 @@ def test_trace_writes_nothing(lab, family):
 
 
 def test_the_text_ends_in_one_sentence(lab, family):
+    """Behind the warnings, if there are any."""
     lab.apply(document())
+    lab.foreign_chain("router", "forward", 0, "policy drop;")
     words = ["--client", family.client, "--server", family.server, "--service", "3389/tcp"]
     text = lab.detour("trace", document(), *words, wants_json=False).text
     assert text.splitlines()[-1] == "goes through scb"
