@@ -16,7 +16,7 @@ static void warn_sessions(const struct judgement *judgement, const struct redire
 	case EXISTING_KEEP:
 	case EXISTING_TRACKED:
 		warn(judgement->plan, "sessions-unaudited",
-		     "let them end, or end them with conntrack -D; \"existing_connections\": "
+		     "let them end, or end them where they were opened; \"existing_connections\": "
 		     "\"redirect\" would cut them",
 		     "redirect %s: %s to its servers began without it, and will go on unaudited",
 		     redirect->name, connections);
