@@ -25,17 +25,20 @@ static int not_writable(const char *path, struct error *error)
 /* All parents of the path. 0, or -1 with errno. */
 static int parents_make(const char *path)
 {
+	/* What every user has always been able to enter; a chmod() later could meet another file.
+	 */
+	mode_t usual = umask(022);
 	char parent[PATH_MAX];
+	int result = 0;
 
-	for (const char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+	for (const char *slash = strchr(path + 1, '/'); slash && result == 0;
+	     slash = strchr(slash + 1, '/')) {
 		snprintf(parent, sizeof(parent), "%.*s", (int)(slash - path), path);
-		if (access(parent, F_OK) == 0)
-			continue;
-		/* A umask does not apply to what every user has always been able to enter. */
-		if (mkdir(parent, 0755) < 0 ? errno != EEXIST : chmod(parent, 0755) < 0)
-			return -1;
+		if (access(parent, F_OK) < 0 && mkdir(parent, 0755) < 0 && errno != EEXIST)
+			result = -1;
 	}
-	return 0;
+	umask(usual);
+	return result;
 }
 
 static int not_lasting(const char *path, struct error *error)

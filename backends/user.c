@@ -5,16 +5,31 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "backends/file.h"
+#include "reconcile/arena.h"
+#include "reconcile/utf8.h"
+
+static void name_put(const char *name, char text[USER_TEXT])
+{
+	struct arena arena = { 0 };
+	const char *printable = arena_printable(&arena, name);
+	size_t size = strlen(printable);
+
+	if (size >= USER_TEXT)
+		size = utf8_whole(printable, USER_TEXT - 1);
+	snprintf(text, USER_TEXT, "%.*s", (int)size, printable);
+	arena_free(&arena);
+}
 
 static void name_of(unsigned int uid, char text[USER_TEXT])
 {
 	const struct passwd *user = getpwuid(uid);
 
 	if (user)
-		snprintf(text, USER_TEXT, "%s", user->pw_name);
+		name_put(user->pw_name, text);
 	else
 		snprintf(text, USER_TEXT, "uid %u", uid);
 }
@@ -40,7 +55,7 @@ void user_self(char text[USER_TEXT])
 	if (text[0])
 		return;
 	if (sudo && *sudo)
-		snprintf(text, USER_TEXT, "%s", sudo);
+		name_put(sudo, text);
 	else
 		name_of(getuid(), text);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Who is behind a process. */
+/* Who is behind a process, in printable UTF-8: it goes into notes, logs and reports. */
 #ifndef BACKENDS_USER_H
 #define BACKENDS_USER_H
 

@@ -59,8 +59,7 @@ static const char *suspect_text(struct arena *arena, const struct suspect *suspe
 		return "";
 	return arena_printf(
 		arena, "; %s%s (process %ld)", suspect->is_certain ? "by " : "likely by ",
-		*suspect->name ? arena_printable(arena, suspect->name) : "a program that has ended",
-		suspect->pid);
+		*suspect->name ? suspect->name : "a program that has ended", suspect->pid);
 }
 
 /* --- text ----------------------------------------------------------------- */
@@ -97,9 +96,8 @@ static const char *error_text(struct arena *arena, const struct report *report)
 	const struct faults *faults = report->faults;
 
 	if (*report->error->code || !faults->count)
-		return arena_printable(arena, report->error->message);
-	return arena_printf(arena, "%s: %s%s%s%s", report->file,
-			    arena_printable(arena, faults->items[0].pointer),
+		return report->error->message;
+	return arena_printf(arena, "%s: %s%s%s%s", report->file, faults->items[0].pointer,
 			    *faults->items[0].pointer ? ": " : "", faults->items[0].message,
 			    faults->count > 1 ? ", and more" : "");
 }
@@ -210,8 +208,10 @@ void watch_tell(struct watch *watch, enum event event)
 	const char *text;
 
 	context_report(watch->context);
-	text = arena_printf(&arena, "%s%s", event_text(watch, &arena, event),
-			    suspect_text(&arena, &suspect));
+	/* A line each: for whoever reads along, for the journal, and for systemd. */
+	text = arena_printable(&arena,
+			       arena_printf(&arena, "%s%s", event_text(watch, &arena, event),
+					    suspect_text(&arena, &suspect)));
 	notify_send("STATUS=%s%s%s", events[event].name, *text ? ": " : "", text);
 	if (!watch->options.quiet || !events[event].is_good) {
 		if (watch->options.json)

@@ -26,14 +26,6 @@ static int excerpt_append(const char *bytes, size_t size, void *data)
 	return taken == size ? 0 : -1;
 }
 
-/* Cutting between the bytes of a character would leave text that is not UTF-8. */
-static size_t whole_characters(const char *text, size_t length)
-{
-	while (length && ((unsigned char)text[length - 1] & 0xc0) == 0x80)
-		length--;
-	return length && (unsigned char)text[length - 1] >= 0xc0 ? length - 1 : length;
-}
-
 static void value_excerpt(const json_t *json, size_t flags, char *text)
 {
 	struct excerpt excerpt = { text, 0 };
@@ -43,7 +35,7 @@ static void value_excerpt(const json_t *json, size_t flags, char *text)
 		text[excerpt.length] = '\0';
 		return;
 	}
-	excerpt.length = whole_characters(text, excerpt.length);
+	excerpt.length = utf8_whole(text, excerpt.length);
 	snprintf(text + excerpt.length, VALUE_TEXT - excerpt.length,
 		 json_is_string(json) ? "...\"" : "...");
 }
@@ -90,7 +82,7 @@ void decoder_fault(struct decoder *decoder, const char *pointer, const char *for
 	length = vsnprintf(message, sizeof(message), format, args);
 	va_end(args);
 	if (length >= (int)sizeof(message))
-		message[whole_characters(message, sizeof(message) - 1)] = '\0';
+		message[utf8_whole(message, sizeof(message) - 1)] = '\0';
 	faults_add(decoder->faults, pointer, "%s", message);
 }
 

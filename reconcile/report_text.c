@@ -449,9 +449,11 @@ void report_valid(const struct report *report, bool colour, FILE *out)
 	size_t gateways = report->document->gateway_count;
 	size_t redirects = report->document->redirect_count;
 
-	fprintf(out, "%s: valid: %zu gateway%s, %zu redirect%s\n", report->file, gateways,
-		gateways == 1 ? "" : "s", redirects, redirects == 1 ? "" : "s");
+	fprintf(out, "%s: valid: %zu gateway%s, %zu redirect%s\n",
+		arena_printable(&printer.arena, report->file), gateways, gateways == 1 ? "" : "s",
+		redirects, redirects == 1 ? "" : "s");
 	print_warnings(&printer, report->plan->warnings, report->plan->warning_count);
+	arena_free(&printer.arena);
 }
 
 void report_errors(const struct report *report, FILE *out)
@@ -461,8 +463,9 @@ void report_errors(const struct report *report, FILE *out)
 	for (size_t i = 0; report->faults && i < report->faults->count; i++) {
 		const struct fault *fault = &report->faults->items[i];
 
-		fprintf(out, "%s: %s%s%s\n", report->file, arena_printable(&arena, fault->pointer),
-			*fault->pointer ? ": " : "", fault->message);
+		fprintf(out, "%s: %s%s%s\n", arena_printable(&arena, report->file),
+			arena_printable(&arena, fault->pointer), *fault->pointer ? ": " : "",
+			fault->message);
 	}
 	if (report->error && *report->error->code)
 		fprintf(out, "detour: %s\n", arena_printable(&arena, report->error->message));

@@ -52,6 +52,13 @@ size_t utf8_length(const char *text)
 	return length;
 }
 
+size_t utf8_whole(const char *text, size_t size)
+{
+	while (size && ((uint8_t)text[size - 1] & 0xc0) == 0x80)
+		size--;
+	return size && (uint8_t)text[size - 1] >= 0xc0 ? size - 1 : size;
+}
+
 bool utf8_is_control(const char *text)
 {
 	const uint8_t *at = (const uint8_t *)text;

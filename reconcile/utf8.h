@@ -14,6 +14,12 @@ bool utf8_is_valid(const char *text);
 /* Characters, of valid text. */
 size_t utf8_length(const char *text);
 
+/*
+ * Where to cut valid text of which there is room for `size` bytes, which it has:
+ * between characters, a last one of several bytes left out.
+ */
+size_t utf8_whole(const char *text, size_t size);
+
 /* Whether the text begins with one that terminals obey: C0, DEL or C1. */
 bool utf8_is_control(const char *text);
 

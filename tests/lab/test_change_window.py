@@ -664,6 +664,22 @@ def test_a_reverted_document_is_refused_until_it_is_asked_for(lab):
     lab.apply(document())  # it is a confirmed document like any other now
 
 
+def test_a_user_of_any_name_is_remembered(lab):
+    """What is noted is JSON, whatever sudo is told."""
+    wrapper = ["env", "SUDO_USER=a\udcff\n" + "ü" * 100]
+    assert lab.detour("apply", document(), "--confirm", "100", wrapper=wrapper).exit == 0
+    assert lab.detour("revert", wrapper=wrapper).exit == 0
+    result = lab.detour("apply", document())
+    assert (result.exit, error(result)) == (75, "reverted")
+    assert r"by a\xff\x0aüüü" in result.json["error"]["message"]
+
+
+def test_directories_can_be_entered_whatever_the_umask(lab):
+    lab.detour("apply", document(), wrapper=["sh", "-c", 'umask 077; exec "$0" "$@"'])
+    made = [MEMORY, pathlib.Path("/run/detour"), *pathlib.Path("/run/detour").iterdir()]
+    assert [oct(path.stat().st_mode) for path in made] == ["0o40755"] * 3
+
+
 def test_a_reverted_document_may_be_tried_once_more(lab):
     for _ in range(2):
         confirm_within(lab, 100, document())

@@ -4,6 +4,7 @@
 import contextlib
 import json
 import pathlib
+import re
 import subprocess
 
 import pytest
@@ -109,6 +110,15 @@ def test_the_plan_opens_with_what_it_means_for_traffic(lab):
     text = lab.detour("plan", document(), wants_json=False).text
     first = next(line for line in text.splitlines() if line.strip())
     assert all(word in first for word in ("rdp", "10.1.0.0/24", "3389/tcp", "eth0", "scb"))
+
+
+@pytest.mark.parametrize("text", ["{", json.dumps(document())], ids=["bad", "good"])
+def test_a_file_of_any_name_is_named_in_clear(lab, tmp_path, text):
+    path = tmp_path / "a\udcff\x1b[2J\n\x85.json"
+    path.write_text(text)
+    result = lab.detour("validate", path, wants_json=False)
+    assert r"/a\xff\x1b[2J\x0a\xc2\x85.json: " in result.text + result.errors
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", result.text + result.errors)
 
 
 def test_colours_only_where_asked_for(lab):
