@@ -11,7 +11,7 @@ check="libcmocka-dev iptables iputils-ping libcap2-bin util-linux systemd strace
 	bash-completion zsh"
 bench="iptables jq procps strace"
 lint="clang-format clang-tidy cppcheck"
-deb="debhelper dpkg-dev"
+deb="build-essential debhelper"
 package="lintian mmdebstrap"
 
 wanted=""
