@@ -90,7 +90,7 @@ check-lab:
 	@$(ASAN) -j2 all
 	@$(MAKE) --no-print-directory -s all
 	DETOUR=$(CURDIR)/$(BUILD)/asan/detour DETOUR_PLAIN=$(CURDIR)/$(BUILD)/detour \
-		/usr/bin/python3 -m pytest -q -n auto -p no:cacheprovider tests/lab
+		/usr/bin/python3 -m pytest -q -n auto --dist loadgroup -p no:cacheprovider tests/lab
 
 # Each system call of a change fails in turn, or is where its process is killed; check-lab tries some.
 check-faults:
@@ -140,6 +140,7 @@ lint:
 		--error-exitcode=1 --suppress=missingInclude --suppress=ctuuninitvar -I. $(LIB_SRC) $(CMD_SRC)
 	for file in $(LIB_SRC) $(CMD_SRC); do \
 		clang-tidy --quiet $$file -- -std=gnu17 $(CPPFLAGS) 2>/dev/null || exit 1; done
+	tests/sanity.sh
 
 format:
 	clang-format -i $(ALL_C)

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 import pages
+from fleet import PAGE as FLEET_PAGE
 from lab import REPO
 
 PAGES = [REPO / "README.md", *sorted((REPO / "docs").glob("*.md"))]
@@ -21,7 +22,7 @@ by_name = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
 
 
 def labs():
-    for path in PAGES:
+    for path in filter(lambda path: path != FLEET_PAGE, PAGES):
         found = pages.labs(path.relative_to(REPO), path.read_text())
         for number, steps in enumerate(found, 1):
             yield pytest.param(steps, id=f"{path.stem}-{number}")
