@@ -3,6 +3,7 @@
 
 import json
 import re
+import subprocess
 
 import jsonschema
 import pytest
@@ -10,7 +11,7 @@ import yaml
 
 import pages
 from fleet import PAGE as FLEET_PAGE
-from lab import REPO
+from lab import DETOUR, REPO
 
 PAGES = [REPO / "README.md", *sorted((REPO / "docs").glob("*.md"))]
 SCHEMA = json.loads((REPO / "schemas/document.schema.json").read_text())
@@ -118,3 +119,27 @@ def anchors(page):
 def test_each_page_is_in_the_index():
     index = LINK.findall((REPO / "docs/README.md").read_text())
     assert {page.name for page in PAGES[1:]} - {"README.md"} <= set(index)
+
+
+def text_of(*words):
+    return subprocess.run([DETOUR, *words], capture_output=True, text=True, check=True).stdout
+
+
+def test_each_verb_and_option_is_in_the_manual_and_the_help():
+    source = lambda name: (REPO / "cmd" / name).read_text()
+    verbs = re.findall(r'^\t\{ "(\w+)", verb_', source("main.c"), re.M)
+    options = re.findall(r'^\t\{ "([a-z-]+)", \w+_argument', source("options.c"), re.M)
+    assert verbs and options
+    manual = (REPO / "docs/man/detour.8").read_text()
+    synopsis = manual[manual.index(".Sh SYNOPSIS") : manual.index(".Sh DESCRIPTION")]
+    readme, general = (REPO / "README.md").read_text(), text_of("--help")
+    specific = {verb: text_of(verb, "--help") for verb in verbs}
+    for verb in verbs:
+        assert re.search(rf"^\| .*`{verb}`.* \|", readme, re.M), verb
+        assert re.search(rf"^  {verb} ", general, re.M), verb
+        assert re.search(rf"^\.Cm .*\b{verb}\b", synopsis, re.M), verb
+        assert f".It Cm {verb}\n" in manual, verb
+        assert specific[verb].startswith("Usage: detour"), verb
+    for option in options:
+        assert re.search(rf"^\.It .*(Fl |, )-{option}\b", manual, re.M), option
+        assert f"--{option}" in "".join([general, *specific.values()]), option
