@@ -121,6 +121,14 @@ def test_each_page_is_in_the_index():
     assert {page.name for page in PAGES[1:]} - {"README.md"} <= set(index)
 
 
+def test_the_shell_of_the_lab_is_on_its_router():
+    commands = "ask 10.1.0.5 3389\non gateway ip -brief address show eth0\ndetour --version\n"
+    words = ["/usr/bin/python3", str(REPO / "tests/lab/lab.py"), "shell"]
+    done = subprocess.run(words, input=commands, capture_output=True, text=True, timeout=60)
+    assert "answered by: server" in done.stdout, done
+    assert "10.2.0.10" in done.stdout and text_of("--version") in done.stdout
+
+
 def text_of(*words):
     return subprocess.run([DETOUR, *words], capture_output=True, text=True, check=True).stdout
 
