@@ -24,16 +24,17 @@ class Detour:
 
     def run(self, *words, document=None):
         """The report of a verb, whatever became of it. document: goes to standard input."""
-        code, out, err = self.module.run_command([self.program, "--json", *words], data=document)
         try:
-            report = json.loads(out)
-            if report["exit"] == code:
-                return report
-        except (ValueError, TypeError, KeyError):
+            _code, out, why = self.module.run_command(
+                [self.program, "--json", *words], data=document, handle_exceptions=False
+            )
+            return json.loads(out)
+        except OSError as error:
+            why = error
+        except ValueError:
             pass
         self.module.fail_json(
-            msg=f"detour {words[0]} ended with {code} and without a report, so what it did is not "
-            f"known: {err or out}",
+            msg=f"detour {words[0]} ended without a report, so what it did is not known: {why}"
         )
 
     def need(self, *words, document=None):

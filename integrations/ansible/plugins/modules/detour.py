@@ -266,9 +266,10 @@ class Change:
     def look(self):
         """What there is to do; what would be refused ends the module."""
         report = self.run("--check")
-        codes = [warning["code"] for warning in report["warnings"]]
-        if "would-be-empty" in codes and not self.params["allow_empty"]:
-            self.detour.fail(report | {"exit": 1}, "no enabled redirect is left: allow_empty")
+        for warning in report["warnings"]:
+            if warning["code"] == "would-be-empty" and not self.params["allow_empty"]:
+                reason = f"{warning['message']}; if that is meant, say allow_empty"
+                self.detour.fail(report | {"exit": 1}, reason)
         return report
 
     def refuse_pending(self):
