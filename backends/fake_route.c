@@ -12,19 +12,25 @@ enum { PRIORITY_MAIN = 32766, PRIORITY_DEFAULT = 32767, TABLE_MAIN = 254 };
 /* --- policy rules -------------------------------------------------------- */
 
 /* Behind those of the same priority, as the kernel adds it. */
-static struct fib_rule *policy_add(struct arena *arena, struct policy *out, uint32_t priority)
+static struct fib_rule *policy_add(struct arena *arena, struct policy *out, enum family family,
+				   uint32_t priority)
 {
 	struct fib_rule *rule = ARENA_PUSH(arena, out->rules, out->count, out->room);
 
 	for (; rule > out->rules && rule[-1].priority > priority; rule--)
 		*rule = rule[-1];
-	*rule = (struct fib_rule){ .priority = priority, .suppress_prefix = -1 };
+	*rule = (struct fib_rule){
+		.family = family,
+		.priority = priority,
+		.suppress_prefix = -1,
+	};
 	return rule;
 }
 
-static void lookup_add(struct arena *arena, struct policy *out, uint32_t priority, uint32_t table)
+static void lookup_add(struct arena *arena, struct policy *out, enum family family,
+		       uint32_t priority, uint32_t table)
 {
-	struct fib_rule *rule = policy_add(arena, out, priority);
+	struct fib_rule *rule = policy_add(arena, out, family, priority);
 
 	rule->action = FIB_LOOKUP;
 	rule->table = table;
@@ -47,22 +53,22 @@ void fake_read_policy(const struct fake *fake, enum family family, struct arena 
 		      struct policy *out)
 {
 	*out = (struct policy){ 0 };
-	lookup_add(arena, out, 0, TABLE_LOCAL);
+	lookup_add(arena, out, family, 0, TABLE_LOCAL);
 	for (size_t i = 0; i < fake->state.rule_count; i++) {
 		const struct rule *from = &fake->state.rules[i];
 		struct fib_rule *rule;
 
 		if (from->family != family)
 			continue;
-		rule = policy_add(arena, out, from->priority);
+		rule = policy_add(arena, out, family, from->priority);
 		rule->action = action_of(from);
 		rule->table = from->table;
 		rule->protocol = from->protocol;
 		rule->mark = from->mark;
 		rule->unknown = from->has_more ? "more" : NULL;
 	}
-	lookup_add(arena, out, PRIORITY_MAIN, TABLE_MAIN);
-	lookup_add(arena, out, PRIORITY_DEFAULT, TABLE_DEFAULT);
+	lookup_add(arena, out, family, PRIORITY_MAIN, TABLE_MAIN);
+	lookup_add(arena, out, family, PRIORITY_DEFAULT, TABLE_DEFAULT);
 }
 
 /* --- tables -------------------------------------------------------------- */

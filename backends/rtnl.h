@@ -82,9 +82,19 @@ int rtnl_read_rules(struct netlink *nl, const struct document *document, struct 
 		    struct error *error);
 int rtnl_write_rule(struct netlink *nl, const struct step *step, struct error *error);
 
-/* A settled dump of all rules of a family; of a family that the kernel lacks there are none. */
-int rtnl_dump_rules(struct netlink *nl, enum family family, const struct netlink_reader *reader,
-		    const uint64_t *digest, struct error *error);
+/*
+ * A settled dump of all rules of a family; of a family that the kernel lacks
+ * there are none. take() gets each, an RTM_NEWRULE with its header; begin()
+ * forgets what an attempt that did not count has taken.
+ */
+struct rule_reader {
+	void (*begin)(void *context);
+	void (*take)(const struct nlmsghdr *message, enum family family, void *context);
+	void *context;
+};
+
+int rtnl_dump_rules(struct netlink *nl, enum family family, const struct rule_reader *reader,
+		    struct error *error);
 
 /* rtnl_policy.c: every rule of a family, in the kernel's order. The arena owns them. */
 int rtnl_read_policy(struct netlink *nl, enum family family, struct arena *arena,

@@ -8,10 +8,8 @@
 #include <linux/rtnetlink.h>
 
 struct policy_reading {
-	enum family family;
 	struct arena *arena;
 	struct policy *out;
-	uint64_t digest;
 };
 
 static void policy_begin(void *context)
@@ -19,7 +17,6 @@ static void policy_begin(void *context)
 	struct policy_reading *reading = context;
 
 	reading->out->count = 0;
-	reading->digest = 0;
 }
 
 /* Newer than the kernel headers that this may be built with: Linux 6.13 to 6.16. */
@@ -49,13 +46,15 @@ static const bool is_understood[ATTRIBUTES] = {
 	[FRA_SPORT_RANGE] = true,
 	[FRA_DPORT_RANGE] = true,
 	[FRA_SUPPRESS_PREFIXLEN] = true,
+	[FRA_TUN_ID] = true,
+	[FRA_L3MDEV] = true,
+	[FRA_UID_RANGE] = true,
 	[ATTRIBUTE_SPORT_MASK] = true,
 	[ATTRIBUTE_DPORT_MASK] = true,
 };
 
 static const char *const unknown_names[ATTRIBUTES] = {
-	[FRA_TUN_ID] = "tun_id",   [FRA_SUPPRESS_IFGROUP] = "suppress_ifgroup",
-	[FRA_L3MDEV] = "l3mdev",   [FRA_UID_RANGE] = "uidrange",
+	[FRA_SUPPRESS_IFGROUP] = "suppress_ifgroup",
 	[ATTRIBUTE_DSCP] = "dscp",
 };
 
@@ -108,7 +107,9 @@ static void ports_decode(const struct nlattr *range, const struct nlattr *mask, 
 	memcpy(&value, mnl_attr_get_payload(range), sizeof(value));
 	ports->from = value.start;
 	ports->to = value.end;
-	if (mask && mnl_attr_get_payload_len(mask) >= sizeof(uint16_t))
+	/* A kernel that knows masks shows one for each single port. */
+	if (mask && mnl_attr_get_payload_len(mask) >= sizeof(uint16_t) &&
+	    mnl_attr_get_u16(mask) != UINT16_MAX)
 		ports->mask = mnl_attr_get_u16(mask);
 }
 
@@ -129,61 +130,65 @@ static enum fib_action action_decode(uint8_t action)
 	return action < sizeof(actions) / sizeof(*actions) ? actions[action] : FIB_OTHER;
 }
 
+/* What is forwarded has no tunnel's id, and was sent by user 0 as far as a rule can tell. */
+static const char *never_find(const struct nlattr *const *found)
+{
+	if (found[FRA_TUN_ID])
+		return "tun_id";
+	return found[FRA_UID_RANGE] && attribute_u32(found[FRA_UID_RANGE], 0) ? "uidrange" : NULL;
+}
+
+static uint8_t attribute_u8(const struct nlattr *attribute)
+{
+	return attribute && mnl_attr_get_payload_len(attribute) ? mnl_attr_get_u8(attribute) : 0;
+}
+
 static void selectors_decode(struct arena *arena, const struct fib_rule_hdr *header,
-			     const struct nlattr *const *found, enum family family,
-			     struct fib_rule *rule)
+			     const struct nlattr *const *found, struct fib_rule *rule)
 {
 	rule->invert = header->flags & FIB_RULE_INVERT;
+	rule->l3mdev = attribute_u8(found[FRA_L3MDEV]);
 	rule->mark.value = attribute_u32(found[FRA_FWMARK], 0);
 	rule->mark.mask = attribute_u32(found[FRA_FWMASK], found[FRA_FWMARK] ? UINT32_MAX : 0);
 	rule->iif = name_decode(arena, found[FRA_IIFNAME]);
 	rule->oif = name_decode(arena, found[FRA_OIFNAME]);
-	rule->has_src = prefix_decode(found[FRA_SRC], family, header->src_len, &rule->src);
-	rule->has_dst = prefix_decode(found[FRA_DST], family, header->dst_len, &rule->dst);
-	if (found[FRA_IP_PROTO] && mnl_attr_get_payload_len(found[FRA_IP_PROTO]))
-		rule->ip_protocol = mnl_attr_get_u8(found[FRA_IP_PROTO]);
+	rule->has_src = prefix_decode(found[FRA_SRC], rule->family, header->src_len, &rule->src);
+	rule->has_dst = prefix_decode(found[FRA_DST], rule->family, header->dst_len, &rule->dst);
+	rule->ip_protocol = attribute_u8(found[FRA_IP_PROTO]);
 	ports_decode(found[FRA_SPORT_RANGE], found[ATTRIBUTE_SPORT_MASK], &rule->sports);
 	ports_decode(found[FRA_DPORT_RANGE], found[ATTRIBUTE_DPORT_MASK], &rule->dports);
+	rule->never = never_find(found);
 }
 
-static int policy_take(const struct nlmsghdr *message, void *context)
+static void policy_take(const struct nlmsghdr *message, enum family family, void *context)
 {
 	struct policy_reading *reading = context;
 	struct policy *out = reading->out;
 	const struct fib_rule_hdr *header = mnl_nlmsg_get_payload(message);
 	const struct nlattr *found[ATTRIBUTES];
-	struct fib_rule *rule;
+	struct fib_rule *rule = ARENA_PUSH(reading->arena, out->rules, out->count, out->room);
 
-	if (message->nlmsg_type != RTM_NEWRULE)
-		return 0;
-	if (mnl_nlmsg_get_payload_len(message) < sizeof(*header))
-		return -EBADMSG;
-	if (header->family != rtnl_family(reading->family))
-		return 0;
-	digest_add(&reading->digest, header, mnl_nlmsg_get_payload_len(message));
 	rtnl_attributes(message, sizeof(*header), found, ATTRIBUTES - 1);
-	rule = ARENA_PUSH(reading->arena, out->rules, out->count, out->room);
 	*rule = (struct fib_rule){
+		.family = family,
 		.priority = attribute_u32(found[FRA_PRIORITY], 0),
 		.action = action_decode(header->action),
 		.table = attribute_u32(found[FRA_TABLE], header->table),
 		.target = attribute_u32(found[FRA_GOTO], 0),
 		.suppress_prefix =
 			(int32_t)attribute_u32(found[FRA_SUPPRESS_PREFIXLEN], UINT32_MAX),
+		.protocol = attribute_u8(found[FRA_PROTOCOL]),
 		.unknown = unknown_find(message, header),
 	};
-	if (found[FRA_PROTOCOL] && mnl_attr_get_payload_len(found[FRA_PROTOCOL]))
-		rule->protocol = mnl_attr_get_u8(found[FRA_PROTOCOL]);
-	selectors_decode(reading->arena, header, found, reading->family, rule);
-	return 0;
+	selectors_decode(reading->arena, header, found, rule);
 }
 
 int rtnl_read_policy(struct netlink *nl, enum family family, struct arena *arena,
 		     struct policy *out, struct error *error)
 {
-	struct policy_reading reading = { .family = family, .arena = arena, .out = out };
-	struct netlink_reader reader = { policy_begin, policy_take, &reading };
+	struct policy_reading reading = { .arena = arena, .out = out };
+	const struct rule_reader reader = { policy_begin, policy_take, &reading };
 
 	*out = (struct policy){ 0 };
-	return rtnl_dump_rules(nl, family, &reader, &reading.digest, error);
+	return rtnl_dump_rules(nl, family, &reader, error);
 }

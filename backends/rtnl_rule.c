@@ -18,12 +18,66 @@
 #include <linux/fib_rules.h>
 #include <linux/rtnetlink.h>
 
-struct rule_reading {
+/* --- all of a family ------------------------------------------------------ */
+
+struct dump {
 	enum family family;
+	const struct rule_reader *reader;
+	uint64_t digest;
+};
+
+static void dump_begin(void *context)
+{
+	struct dump *dump = context;
+
+	dump->digest = 0;
+	dump->reader->begin(dump->reader->context);
+}
+
+static int dump_take(const struct nlmsghdr *message, void *context)
+{
+	struct dump *dump = context;
+	const struct fib_rule_hdr *header = mnl_nlmsg_get_payload(message);
+
+	if (message->nlmsg_type != RTM_NEWRULE)
+		return 0;
+	if (mnl_nlmsg_get_payload_len(message) < sizeof(*header))
+		return -EBADMSG;
+	if (header->family != rtnl_family(dump->family))
+		return 0;
+	digest_add(&dump->digest, header, mnl_nlmsg_get_payload_len(message));
+	dump->reader->take(message, dump->family, dump->reader->context);
+	return 0;
+}
+
+int rtnl_dump_rules(struct netlink *nl, enum family family, const struct rule_reader *reader,
+		    struct error *error)
+{
+	struct dump dump = { .family = family, .reader = reader };
+	const struct netlink_reader settled = { dump_begin, dump_take, &dump };
+	struct nlmsghdr *request = netlink_message(nl, RTM_GETRULE, 0);
+	struct fib_rule_hdr *header = mnl_nlmsg_put_extra_header(request, sizeof(*header));
+	int group = family == FAMILY_IPV4 ? RTNLGRP_IPV4_RULE : RTNLGRP_IPV6_RULE;
+	char what[64];
+	int code;
+
+	header->family = rtnl_family(family);
+	code = netlink_watch(nl, group);
+	if (!code)
+		code = rtnl_dump_settled(nl, request, &settled, &dump.digest);
+	netlink_unwatch(nl, group);
+	if (code == 0 || code == -EAFNOSUPPORT)
+		return 0;
+	snprintf(what, sizeof(what), "%s policy rules", family_name(family));
+	return rtnl_unreadable(nl, code, what, error);
+}
+
+/* --- those that concern a document ---------------------------------------- */
+
+struct rule_reading {
 	const struct document *document;
 	struct state *out;
 	size_t start; /* rules that were there before */
-	uint64_t digest;
 };
 
 static void rules_begin(void *context)
@@ -31,7 +85,6 @@ static void rules_begin(void *context)
 	struct rule_reading *reading = context;
 
 	reading->out->rule_count = reading->start;
-	reading->digest = 0;
 }
 
 enum meaning {
@@ -116,65 +169,38 @@ static bool rule_matters(const struct rule *rule, const struct document *documen
 	return false;
 }
 
-static int rule_take(const struct nlmsghdr *message, void *context)
+static void rule_take(const struct nlmsghdr *message, enum family family, void *context)
 {
 	struct rule_reading *reading = context;
 	struct state *out = reading->out;
-	const struct fib_rule_hdr *header = mnl_nlmsg_get_payload(message);
 	struct rule rule;
 
-	if (message->nlmsg_type != RTM_NEWRULE)
-		return 0;
-	if (mnl_nlmsg_get_payload_len(message) < sizeof(*header))
-		return -EBADMSG;
-	if (header->family != rtnl_family(reading->family))
-		return 0;
-	rule_decode(message, reading->family, &rule);
+	rule_decode(message, family, &rule);
 	if (!rule_matters(&rule, reading->document))
-		return 0;
-	digest_add(&reading->digest, header, mnl_nlmsg_get_payload_len(message));
+		return;
 	if (rule.has_more) {
 		rule.raw_size = message->nlmsg_len;
 		rule.raw = memcpy(arena_alloc(&out->arena, rule.raw_size), message, rule.raw_size);
 	}
 	*ARENA_PUSH(&out->arena, out->rules, out->rule_count, out->rule_room) = rule;
-	return 0;
-}
-
-int rtnl_dump_rules(struct netlink *nl, enum family family, const struct netlink_reader *reader,
-		    const uint64_t *digest, struct error *error)
-{
-	struct nlmsghdr *request = netlink_message(nl, RTM_GETRULE, 0);
-	struct fib_rule_hdr *header = mnl_nlmsg_put_extra_header(request, sizeof(*header));
-	int group = family == FAMILY_IPV4 ? RTNLGRP_IPV4_RULE : RTNLGRP_IPV6_RULE;
-	char what[64];
-	int code;
-
-	header->family = rtnl_family(family);
-	code = netlink_watch(nl, group);
-	if (!code)
-		code = rtnl_dump_settled(nl, request, reader, digest);
-	netlink_unwatch(nl, group);
-	if (code == 0 || code == -EAFNOSUPPORT)
-		return 0;
-	snprintf(what, sizeof(what), "%s policy rules", family_name(family));
-	return rtnl_unreadable(nl, code, what, error);
 }
 
 int rtnl_read_rules(struct netlink *nl, const struct document *document, struct state *out,
 		    struct error *error)
 {
 	for (enum family family = 0; family < FAMILY_COUNT; family++) {
-		struct rule_reading reading = {
-			.family = family, .document = document, .out = out, .start = out->rule_count
-		};
-		struct netlink_reader reader = { rules_begin, rule_take, &reading };
+		struct rule_reading reading = { .document = document,
+						.out = out,
+						.start = out->rule_count };
+		const struct rule_reader reader = { rules_begin, rule_take, &reading };
 
-		if (rtnl_dump_rules(nl, family, &reader, &reading.digest, error))
+		if (rtnl_dump_rules(nl, family, &reader, error))
 			return -1;
 	}
 	return 0;
 }
+
+/* --- writing -------------------------------------------------------------- */
 
 static void rule_describe(const struct rule *rule, char *text, size_t size)
 {

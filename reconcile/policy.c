@@ -46,10 +46,12 @@ static enum policy_match selectors_match(const struct fib_rule *rule, const stru
 	enum policy_match match;
 
 	if ((flow->mark ^ rule->mark.value) & rule->mark.mask || !interfaces_match(rule, flow) ||
-	    !addresses_match(rule, flow))
+	    !addresses_match(rule, flow) || (rule->never && flow->iif))
 		return MATCH_NO;
 	match = service_matches(rule, flow);
-	return match == MATCH_YES && rule->unknown ? MATCH_MAYBE : match;
+	if (match == MATCH_YES && (rule->unknown || rule->l3mdev || rule->never))
+		return MATCH_MAYBE;
+	return match;
 }
 
 enum policy_match fib_rule_match(const struct fib_rule *rule, const struct flow *flow)
@@ -78,7 +80,7 @@ static const char *ports_text(struct arena *arena, const char *word, const struc
 {
 	if (!ports->to)
 		return "";
-	if (ports->mask && ports->mask != UINT16_MAX)
+	if (ports->mask)
 		return arena_printf(arena, "%s %u/0x%x ", word, ports->from, ports->mask);
 	if (ports->from == ports->to)
 		return arena_printf(arena, "%s %u ", word, ports->from);
@@ -94,6 +96,8 @@ static const char *action_text(struct arena *arena, const struct fib_rule *rule)
 {
 	switch (rule->action) {
 	case FIB_LOOKUP:
+		if (rule->l3mdev)
+			return "lookup [l3mdev-table]";
 		if (rule->suppress_prefix >= 0)
 			return arena_printf(arena, "lookup %u suppress_prefixlength %d",
 					    rule->table, rule->suppress_prefix);
@@ -114,20 +118,25 @@ static const char *action_text(struct arena *arena, const struct fib_rule *rule)
 	return "another action";
 }
 
-const char *fib_rule_format(struct arena *arena, enum family family, const struct fib_rule *rule)
+static const char *selector_text(struct arena *arena, const char *name)
+{
+	return name ? arena_printf(arena, "%s ", name) : "";
+}
+
+const char *fib_rule_format(struct arena *arena, const struct fib_rule *rule)
 {
 	const char *protocol =
 		rule->ip_protocol ? arena_printf(arena, "ipproto %u ", rule->ip_protocol) : "";
 
 	return arena_printf(
-		arena, "%s rule %u: %s%s%s%s%s%s%s%s%s%s%s%s", family_name(family), rule->priority,
-		rule->invert ? "not " : "",
-		span_text(arena, "from", family, rule->has_src, &rule->src),
-		span_text(arena, "to", family, rule->has_dst, &rule->dst),
+		arena, "%s rule %u: %s%s%s%s%s%s%s%s%s%s%s%s", family_name(rule->family),
+		rule->priority, rule->invert ? "not " : "",
+		span_text(arena, "from", rule->family, rule->has_src, &rule->src),
+		span_text(arena, "to", rule->family, rule->has_dst, &rule->dst),
 		name_text(arena, "iif", rule->iif), name_text(arena, "oif", rule->oif),
 		mark_text(arena, &rule->mark), protocol, ports_text(arena, "sport", &rule->sports),
-		ports_text(arena, "dport", &rule->dports), rule->unknown ? rule->unknown : "",
-		rule->unknown ? " " : "", action_text(arena, rule));
+		ports_text(arena, "dport", &rule->dports), selector_text(arena, rule->never),
+		selector_text(arena, rule->unknown), action_text(arena, rule));
 }
 
 /* A goto leads to the first rule of exactly that priority, or when there is none, nowhere. */

@@ -42,6 +42,7 @@ struct ports {
 };
 
 struct fib_rule {
+	enum family family;
 	uint32_t priority;
 	enum fib_action action;
 	uint32_t table;  /* of a lookup */
@@ -51,12 +52,14 @@ struct fib_rule {
 	int32_t suppress_prefix;
 	uint8_t protocol; /* who made it: PROTOCOL_DETOUR, ... */
 	bool invert;
+	bool l3mdev;           /* only for packets of a VRF, and looks up the table of that */
 	struct mark mark;      /* mask 0: any */
 	const char *iif, *oif; /* NULL: any */
 	bool has_src, has_dst;
 	struct span src, dst;
 	uint8_t ip_protocol; /* 0: any */
 	struct ports sports, dports;
+	const char *never;   /* NULL, or the name of a selector that nothing forwarded meets */
 	const char *unknown; /* NULL, or the name of a selector that cannot be evaluated */
 };
 
@@ -71,7 +74,7 @@ enum policy_match { MATCH_NO, MATCH_MAYBE, MATCH_YES };
 enum policy_match fib_rule_match(const struct fib_rule *rule, const struct flow *flow);
 
 /* "ipv4 rule 100: fwmark 0x10/0xf0 lookup 103". The arena owns it. */
-const char *fib_rule_format(struct arena *arena, enum family family, const struct fib_rule *rule);
+const char *fib_rule_format(struct arena *arena, const struct fib_rule *rule);
 
 /* What becomes of a packet by the kernel's routing. */
 enum fate {

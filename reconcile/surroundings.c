@@ -40,14 +40,14 @@ const struct device *surroundings_device(const struct surroundings *around, cons
 
 /* --- policy rules -------------------------------------------------------- */
 
-static bool service_meets(const struct redirect *redirect, const struct policy_rule *rule)
+static bool service_meets(const struct redirect *redirect, const struct fib_rule *rule)
 {
 	for (size_t i = 0; i < redirect->service_count; i++) {
 		const struct service *service = &redirect->services[i];
 
 		if ((!rule->ip_protocol || rule->ip_protocol == service->protocol) &&
-		    (!rule->dport_to ||
-		     (service->from <= rule->dport_to && rule->dport_from <= service->to)))
+		    (!rule->dports.to || rule->dports.mask ||
+		     (service->from <= rule->dports.to && rule->dports.from <= service->to)))
 			return true;
 	}
 	return false;
@@ -62,23 +62,23 @@ static bool is_in(const struct spans *spans, bool narrowed, const struct span *s
 
 /* The client's packets, or those that a spoofing gateway sends in its name: its own are unmarked.
  */
-static bool ends_meet(const struct selection *selection, const struct policy_rule *rule)
+static bool ends_meet(const struct selection *selection, const struct fib_rule *rule)
 {
 	enum family family = rule->family;
 
-	if (is_in(&selection->clients[family], rule->has_from, &rule->from) &&
-	    is_in(&selection->servers[family], rule->has_to, &rule->to))
+	if (is_in(&selection->clients[family], rule->has_src, &rule->src) &&
+	    is_in(&selection->servers[family], rule->has_dst, &rule->dst))
 		return true;
 	return selection->redirect->gateway->spoofs_clients &&
-	       is_in(&selection->servers[family], rule->has_from, &rule->from) &&
-	       is_in(&selection->clients[family], rule->has_to, &rule->to);
+	       is_in(&selection->servers[family], rule->has_src, &rule->src) &&
+	       is_in(&selection->clients[family], rule->has_dst, &rule->dst);
 }
 
-static bool interface_meets(const struct redirect *redirect, const struct policy_rule *rule)
+static bool interface_meets(const struct redirect *redirect, const struct fib_rule *rule)
 {
 	/* Answers to a spoofing gateway come in by whatever leads to the servers. */
-	return !rule->interface || redirect->gateway->spoofs_clients ||
-	       redirect_covers(redirect, rule->interface);
+	return !rule->iif || redirect->gateway->spoofs_clients ||
+	       redirect_covers(redirect, rule->iif);
 }
 
 /* Such a rule is only asked for packets of a VRF. */
@@ -96,14 +96,14 @@ static bool mark_meets(const struct mark *ours, const struct mark *theirs)
 	return !((ours->value ^ theirs->value) & ours->mask & theirs->mask);
 }
 
-bool policy_rule_meets(const struct surroundings *around, const struct policy_rule *rule,
-		       const struct selection *selection)
+bool fib_rule_meets(const struct surroundings *around, const struct fib_rule *rule,
+		    const struct selection *selection)
 {
 	const struct redirect *redirect = selection->redirect;
 	const struct gateway *gateway = redirect->gateway;
 
 	if (!redirect->enabled || !redirect_works_in(redirect, rule->family) ||
-	    rule->priority >= gateway->priority || rule->is_for_others)
+	    rule->priority >= gateway->priority || rule->oif || rule->never)
 		return false;
 	/* Inverted, it matches as soon as one of its conditions does not hold. */
 	if (rule->invert)

@@ -14,6 +14,7 @@
 
 #include "reconcile/arena.h"
 #include "reconcile/document.h"
+#include "reconcile/policy.h"
 #include "reconcile/selection.h"
 
 /* Of net.ipv4.conf.* and net.ipv6.conf.*; sysctl_name() has their names. */
@@ -99,29 +100,9 @@ struct flow_device {
 	const char *table, *flowtable, *device;
 };
 
-enum policy_action {
-	POLICY_LOOKUP,
-	POLICY_JUMP,   /* to the rule at priority `target` */
-	POLICY_REFUSE, /* blackhole, unreachable or prohibit */
-	POLICY_NOTHING,
-};
-
-/* A policy rule with all that it selects by; of no other protocol than others'. */
-struct policy_rule {
-	enum family family;
-	uint32_t priority, table, target;
-	enum policy_action action;
-	uint8_t protocol;
-	bool invert, l3mdev;
-	bool has_more;         /* selects by something else, too: it may match or not */
-	bool is_for_others;    /* never matches what is forwarded: an output interface, a tunnel */
-	struct mark mark;      /* mask 0: none */
-	const char *interface; /* that a packet comes in by; NULL: any */
-	bool has_from, has_to;
-	struct span from, to;
-	uint8_t ip_protocol;           /* 0: any */
-	uint16_t dport_from, dport_to; /* 0: any */
-	int suppressed;      /* routes of prefixes up to this length do not count; -1: all do */
+/* A policy rule of others, and where it leads. */
+struct other_rule {
+	struct fib_rule rule;
 	struct spans routes; /* of a lookup: that lead to servers; normalized */
 	bool has_default;    /* one of them is a default route */
 };
@@ -156,7 +137,7 @@ struct surroundings {
 	struct sysctls all;     /* the pseudo-interface `all` */
 	struct device *devices; /* by index */
 	size_t device_count, device_room;
-	struct policy_rule *rules; /* in the kernel's order, by family */
+	struct other_rule *rules; /* in the kernel's order, by family */
 	size_t rule_count, rule_room;
 	bool has_rules;             /* they were read */
 	struct other_chain *chains; /* by table and name */
@@ -191,8 +172,8 @@ bool redirect_covers(const struct redirect *redirect, const char *interface);
  * Whether the rule comes before the gateway's and its selectors do not rule the
  * redirect's marked packets out, whatever it then does with them.
  */
-bool policy_rule_meets(const struct surroundings *around, const struct policy_rule *rule,
-		       const struct selection *selection);
+bool fib_rule_meets(const struct surroundings *around, const struct fib_rule *rule,
+		    const struct selection *selection);
 
 /* NULL when there is none. */
 const struct device *surroundings_device(const struct surroundings *around, const char *name);

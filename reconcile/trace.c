@@ -179,8 +179,7 @@ static const char *leak_text(struct tracer *tracer, const struct passage *reques
 	if ((request->packet.mark & gateway->mark.mask) != gateway->mark.value)
 		return arena_printf(arena, "its packets do not get the mark of %s", gateway->name);
 	return arena_printf(arena, "%s takes it %s",
-			    rule ? fib_rule_format(arena, request->flow.family, rule)
-				 : "the kernel",
+			    rule ? fib_rule_format(arena, rule) : "the kernel",
 			    course_text(arena, &request->course));
 }
 

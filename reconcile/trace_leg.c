@@ -281,7 +281,6 @@ static void rule_add(struct tracer *tracer, const struct passage *passage)
 {
 	struct arena *arena = tracer->arena;
 	const struct policy_verdict *verdict = &passage->verdict;
-	enum family family = passage->flow.family;
 	const char *result = "none of them decides";
 
 	if (verdict->rule)
@@ -293,9 +292,9 @@ static void rule_add(struct tracer *tracer, const struct passage *passage)
 				      result);
 	if (verdict->doubt)
 		result = arena_printf(arena, "%s (not evaluated: %s)", result,
-				      fib_rule_format(arena, family, verdict->doubt));
+				      fib_rule_format(arena, verdict->doubt));
 	stage_add(tracer, passage->leg, STAGE_RULE, false, result,
-		  verdict->rule ? fib_rule_format(arena, family, verdict->rule) : NULL);
+		  verdict->rule ? fib_rule_format(arena, verdict->rule) : NULL);
 }
 
 /* "table 103, default" */
@@ -367,9 +366,7 @@ static const char *course_judge(struct tracer *tracer, struct passage *passage)
 	}
 	passage->end = PASSAGE_DROPPED;
 	if (passage->verdict.rule)
-		return arena_printf(
-			arena, "%s",
-			fib_rule_format(arena, passage->flow.family, passage->verdict.rule));
+		return arena_printf(arena, "%s", fib_rule_format(arena, passage->verdict.rule));
 	return course->words;
 }
 

@@ -137,8 +137,7 @@ int loss_run(struct tracer *tracer, const struct passage *request, const struct 
 	policy_explain(&tracer->policy, &loss.bare, &loss.course, &loss.verdict);
 	rules_follow(&loss);
 	stage_add(tracer, LEG_LOSS, STAGE_RULE, loss.end == LOSS_BLOCKED, loss.result,
-		  loss.rule ? fib_rule_format(tracer->arena, request->flow.family, loss.rule)
-			    : NULL);
+		  loss.rule ? fib_rule_format(tracer->arena, loss.rule) : NULL);
 	if (loss.end == LOSS_BYPASSED && guard_run(tracer, &passage, loss.dev))
 		loss.end = passage.end == PASSAGE_UNKNOWN ? LOSS_UNKNOWN : LOSS_BLOCKED;
 	tracer->out->loss = loss.end;

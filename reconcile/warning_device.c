@@ -171,7 +171,7 @@ static bool has_way_back(const struct judgement *judgement)
 	const struct surroundings *around = judgement->around;
 
 	for (size_t i = 0; i < around->rule_count; i++) {
-		const struct policy_rule *rule = &around->rules[i];
+		const struct fib_rule *rule = &around->rules[i].rule;
 
 		for (size_t j = 0; j < judgement->document->gateway_count; j++)
 			if (rule->family == FAMILY_IPV4 && rule->table != TABLE_LOCAL &&

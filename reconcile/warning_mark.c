@@ -29,7 +29,7 @@ static bool begins(const char *text, const char *prefix)
 	return prefix && !strncmp(text, prefix, strlen(prefix));
 }
 
-static bool is_rule_of(const struct user *user, const struct policy_rule *rule)
+static bool is_rule_of(const struct user *user, const struct fib_rule *rule)
 {
 	return user->rule_mask && rule->mark.mask == user->rule_mask &&
 	       rule->priority >= user->rule_from && rule->priority <= user->rule_to &&
@@ -51,10 +51,10 @@ static const char *evidence(const struct judgement *judgement, const struct user
 		if (begins(around->devices[i].name, user->interface))
 			return arena_printf(arena, "interface %s", around->devices[i].name);
 	for (size_t i = 0; i < around->rule_count; i++)
-		if (is_rule_of(user, &around->rules[i]))
+		if (is_rule_of(user, &around->rules[i].rule))
 			return arena_printf(arena, "%s rule %u",
-					    family_name(around->rules[i].family),
-					    around->rules[i].priority);
+					    family_name(around->rules[i].rule.family),
+					    around->rules[i].rule.priority);
 	return NULL;
 }
 

@@ -342,7 +342,7 @@ def everything_goes_elsewhere_before_us(lab):
     lab.ip("router", "rule add lookup 200 priority 50", "route add default dev eth1 table 200")
 
 
-@warns("rule-earlier", "ipv4 rule 50: fwmark 0x10/0x10 refuse", "refuses", fatal=True)
+@warns("rule-earlier", "ipv4 rule 50: fwmark 0x10/0x10 unreachable", "refuses", fatal=True)
 def our_mark_is_refused_before_us(lab):
     lab.ip("router", "rule add fwmark 0x10/0x10 unreachable priority 50")
 

@@ -54,9 +54,12 @@ static void test_a_rule_matches_by_all_its_selectors(void **state)
 		{ { .dports = { 4000, 5000, 0 } }, MATCH_NO },
 		{ { .sports = { 1, 1023, 0 } }, MATCH_MAYBE },
 		{ { .sports = { 1, 1023, 0 }, .iif = "eth1" }, MATCH_NO },
-		{ { .unknown = "uidrange" }, MATCH_MAYBE },
-		{ { .unknown = "uidrange", .invert = true }, MATCH_MAYBE },
-		{ { .unknown = "uidrange", .iif = "eth1" }, MATCH_NO },
+		{ { .unknown = "dscp" }, MATCH_MAYBE },
+		{ { .unknown = "dscp", .invert = true }, MATCH_MAYBE },
+		{ { .unknown = "dscp", .iif = "eth1" }, MATCH_NO },
+		{ { .l3mdev = true }, MATCH_MAYBE },
+		{ { .never = "uidrange" }, MATCH_NO },
+		{ { .never = "uidrange", .invert = true }, MATCH_YES },
 	};
 
 	(void)state;
@@ -145,7 +148,7 @@ static void test_a_rule_that_cannot_be_evaluated_is_named(void **state)
 	struct policy_verdict verdict;
 
 	(void)state;
-	doubtful.unknown = "uidrange";
+	doubtful.unknown = "dscp";
 	{
 		const struct fib_rule rules[] = { local, doubtful, lookup, last };
 
@@ -159,12 +162,15 @@ static void test_rules_read_as_ip_rule_shows_them(void **state)
 {
 	const struct fib_rule rule =
 		LOOKUP(50, MAIN, .iif = "eth0", .has_dst = true, .dst = NET(1, 1), MARKED);
+	const struct fib_rule vrf = LOOKUP(1000, 0, .l3mdev = true, .never = "tun_id");
 	struct arena arena = { 0 };
 
 	(void)state;
-	assert_string_equal(fib_rule_format(&arena, FAMILY_IPV4, &rule),
+	assert_string_equal(fib_rule_format(&arena, &vrf),
+			    "ipv4 rule 1000: tun_id lookup [l3mdev-table]");
+	assert_string_equal(fib_rule_format(&arena, &rule),
 			    "ipv4 rule 50: to 10.1.0.0/24 iif eth0 fwmark 0x10/0xf0 lookup 254");
-	assert_string_equal(fib_rule_format(&arena, FAMILY_IPV4, &refuse),
+	assert_string_equal(fib_rule_format(&arena, &refuse),
 			    "ipv4 rule 101: fwmark 0x10/0xf0 unreachable");
 	arena_free(&arena);
 }

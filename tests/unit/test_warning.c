@@ -75,9 +75,9 @@ static void test_a_rule_for_vrfs_counts_when_a_client_interface_is_in_one(void *
 					 .mtu = 1500,
 					 .master = cases[i].master,
 					 .master_kind = cases[i].kind };
-		struct policy_rule rule = { .priority = cases[i].priority,
-					    .action = POLICY_LOOKUP,
-					    .l3mdev = true };
+		struct other_rule rule = { .rule = { .priority = cases[i].priority,
+						     .action = FIB_LOOKUP,
+						     .l3mdev = true } };
 		struct fake *fake = fixture_router(0);
 
 		fake->around.devices = &device;
