@@ -103,14 +103,14 @@ bool fib_rule_meets(const struct surroundings *around, const struct fib_rule *ru
 	const struct gateway *gateway = redirect->gateway;
 
 	if (!redirect->enabled || !redirect_works_in(redirect, rule->family) ||
-	    rule->priority >= gateway->priority || rule->oif || rule->never)
+	    rule->priority >= gateway->priority)
 		return false;
 	/* Inverted, it matches as soon as one of its conditions does not hold. */
 	if (rule->invert)
 		return true;
-	return mark_meets(&gateway->mark, &rule->mark) && interface_meets(redirect, rule) &&
-	       ends_meet(selection, rule) && service_meets(redirect, rule) &&
-	       (!rule->l3mdev || vrf_meets(around, redirect));
+	return !rule->oif && !rule->never && mark_meets(&gateway->mark, &rule->mark) &&
+	       interface_meets(redirect, rule) && ends_meet(selection, rule) &&
+	       service_meets(redirect, rule) && (!rule->l3mdev || vrf_meets(around, redirect));
 }
 
 /* --- sysctls ------------------------------------------------------------- */

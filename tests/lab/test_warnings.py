@@ -353,6 +353,12 @@ def wg_quick_takes_what_is_not_its_own(lab):
            "route add default dev eth1 table 51820")  # fmt: skip
 
 
+@warns("rule-earlier", "ipv4 rule 50: not uidrange lookup 200")
+def a_rule_excepts_what_is_never_forwarded(lab):
+    lab.ip("router", "rule add not uidrange 1000-2000 lookup 200 priority 50",
+           "route add default dev eth1 table 200")  # fmt: skip
+
+
 @warns("rule-earlier", "goto 200", "skips the gateway's rule")
 def a_jump_skips_our_rule(lab):
     lab.ip("router", "rule add priority 200 lookup main", "rule add priority 50 goto 200")
