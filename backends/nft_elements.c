@@ -17,6 +17,8 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 
+#include "reconcile/sort.h"
+
 const struct key_wire key_wires[KEY_OTHER] = {
 	[KEY_IPV4] = { .datatype = 7, .bytes = 4, .byte_order = 2 },
 	[KEY_IPV6] = { .datatype = 8, .bytes = 16, .byte_order = 2 },
@@ -260,8 +262,7 @@ void elements_finish(struct element_reader *reader)
 	set->element_count = 0;
 	set->element_room = starts_count(reader);
 	set->elements = arena_alloc(reader->arena, set->element_room * sizeof(*set->elements));
-	if (reader->count > 1)
-		qsort(reader->items, reader->count, sizeof(*reader->items), item_compare);
+	sort(reader->items, reader->count, sizeof(*reader->items), item_compare);
 	if (reader->has_ends)
 		pairs_join(reader);
 	else

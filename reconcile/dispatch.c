@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "reconcile/dispatch.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "reconcile/parts.h"
 #include "reconcile/rule_build.h"
+#include "reconcile/sort.h"
 
 enum level { LEVEL_SERVER, LEVEL_SERVICE, LEVEL_CLIENT, LEVEL_COUNT };
 
@@ -142,8 +142,7 @@ static struct edge *edges_build(struct sweep *sweep, size_t *count)
 				*ARENA_PUSH(sweep->dispatch->arena, edges, *count, room) = edge;
 		}
 	}
-	if (*count)
-		qsort(edges, *count, sizeof(*edges), edge_compare);
+	sort(edges, *count, sizeof(*edges), edge_compare);
 	return edges;
 }
 

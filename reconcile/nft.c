@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "reconcile/hex.h"
+#include "reconcile/sort.h"
 
 /* linux/netfilter.h */
 enum { NFPROTO_IPV4 = 2, NFPROTO_IPV6 = 10 };
@@ -201,13 +202,6 @@ struct nft_set *nft_set_find(const struct nft_table *table, const char *name)
 	if (table->set_count == 0)
 		return NULL;
 	return bsearch(&key, table->sets, table->set_count, sizeof(key), set_compare);
-}
-
-/* qsort() must not see the NULL of an empty array. */
-static void sort(void *items, size_t count, size_t size, int (*compare)(const void *, const void *))
-{
-	if (count > 1)
-		qsort(items, count, size, compare);
 }
 
 void nft_table_sort(struct nft_table *table)

@@ -5,8 +5,9 @@
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "reconcile/sort.h"
 
 const char *family_name(enum family family)
 {
@@ -236,7 +237,7 @@ void spans_normalize(struct spans *spans)
 
 	if (!spans->count)
 		return;
-	qsort(spans->items, spans->count, sizeof(*spans->items), span_compare);
+	sort(spans->items, spans->count, sizeof(*spans->items), span_compare);
 	for (size_t i = 1; i < spans->count; i++) {
 		struct span *last = &spans->items[kept];
 		const struct span *next = &spans->items[i];

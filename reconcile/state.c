@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "reconcile/state.h"
 
-#include <stdlib.h>
 #include <string.h>
+
+#include "reconcile/sort.h"
 
 void state_free(struct state *state)
 {
@@ -52,12 +53,6 @@ static int rule_compare(const void *a, const void *b)
 	if (!order)
 		order = COMPARE(x->mark.value, y->mark.value);
 	return order ? order : COMPARE(x->table, y->table);
-}
-
-static void sort(void *items, size_t count, size_t size, int (*compare)(const void *, const void *))
-{
-	if (count > 1)
-		qsort(items, count, size, compare);
 }
 
 void state_sort(struct state *state)
