@@ -9,7 +9,8 @@
 
 #include "reconcile/utf8.h"
 
-enum { BLOCK_SIZE = 64 * 1024 };
+/* Most arenas of a run hold a text or two: the first block of each is small, then they double. */
+enum { BLOCK_LEAST = 1024, BLOCK_MOST = 64 * 1024 };
 
 struct arena_block {
 	struct arena_block *next;
@@ -41,6 +42,16 @@ static struct arena_block *block_new(struct arena *arena, size_t size)
 	return block;
 }
 
+/* Of the block that comes after this one, and has to hold that much. */
+static size_t block_size(const struct arena_block *last, size_t least)
+{
+	size_t size = last ? 2 * last->size : BLOCK_LEAST;
+
+	if (size > BLOCK_MOST)
+		size = BLOCK_MOST;
+	return size < least ? least : size;
+}
+
 void *arena_alloc(struct arena *arena, size_t size)
 {
 	size_t aligned = (size + sizeof(max_align_t) - 1) & ~(sizeof(max_align_t) - 1);
@@ -50,7 +61,7 @@ void *arena_alloc(struct arena *arena, size_t size)
 	if (size > SIZE_MAX / 2)
 		or_exit(NULL);
 	if (!block || block->size - block->used < aligned)
-		block = block_new(arena, aligned > BLOCK_SIZE ? aligned : BLOCK_SIZE);
+		block = block_new(arena, block_size(block, aligned));
 	memory = (char *)block->bytes + block->used;
 	block->used += aligned;
 	return memory;
