@@ -296,6 +296,19 @@ void change_look(struct context *context)
 
 /* --- before the first write ---------------------------------------------- */
 
+/* Undoing looks at what is on the way to the gateways; all of it is for who confirms. */
+static json_t *document_to_note(const struct context *context)
+{
+	json_t *source = context->source;
+
+	if (!source)
+		return json_null();
+	if (context->options->confirm)
+		return json_incref(source);
+	return json_pack("{s:O,s:O,s:[]}", "version", json_object_get(source, "version"),
+			 "gateways", json_object_get(source, "gateways"), "redirects");
+}
+
 static int journal_fill(struct context *context, const struct comparison *first,
 			struct error *error)
 {
@@ -312,7 +325,7 @@ static int journal_fill(struct context *context, const struct comparison *first,
 	if (options->confirm)
 		journal->deadline = boot_clock() + options->confirm * 1000LL;
 	journal->everything = context->scope->everything;
-	journal->document = context->source ? json_incref(context->source) : json_null();
+	journal->document = document_to_note(context);
 	journal->before = state_to_json(&first->observed, &first->plan);
 	journal->record = record_json(error);
 	if (!journal->record)

@@ -100,8 +100,8 @@ static const struct member nft_chain_members[] = {
 	MEMBER(BOOL, nft_chain, is_filter), { 0 },
 };
 
+/* The spans stand apart: see elements_to_json(). */
 static const struct member element_members[] = {
-	MEMBER(BYTES, element, span, .size = sizeof(struct span)),
 	MEMBER(TEXT, element, chain),
 	MEMBER(BOOL, element, foreign_verdict),
 	{ 0 },
@@ -215,13 +215,56 @@ static json_t *chain_to_json(const struct nft_chain *chain)
 	return json;
 }
 
+static bool differ_by_span_only(const struct element *a, const struct element *b)
+{
+	if (a->foreign_verdict != b->foreign_verdict || !a->chain != !b->chain)
+		return false;
+	return a->chain == b->chain || !strcmp(a->chain, b->chain);
+}
+
+/* Their first and last keys, one behind the other. */
+static json_t *spans_to_json(const struct element *elements, size_t count, size_t bytes)
+{
+	struct arena arena = { 0 };
+	uint8_t *keys = arena_alloc(&arena, 2 * bytes * count), *end = keys;
+	json_t *json;
+
+	for (size_t i = 0; i < count; i++) {
+		memcpy(end, elements[i].span.from, bytes);
+		memcpy(end + bytes, elements[i].span.to, bytes);
+		end += 2 * bytes;
+	}
+	json = hex_json(keys, 2 * bytes * count);
+	arena_free(&arena);
+	return json;
+}
+
+/* One object for all in a row that differ by their spans only: there may be 100,000. */
+static json_t *elements_to_json(const struct nft_set *set)
+{
+	const struct element *elements = set->elements;
+	json_t *runs = json_array();
+
+	for (size_t i = 0, end; i < set->element_count; i = end) {
+		json_t *run = object_to_json(&elements[i], element_members);
+
+		end = i + 1;
+		while (end < set->element_count &&
+		       differ_by_span_only(&elements[i], &elements[end]))
+			end++;
+		json_object_set_new(run, "spans",
+				    spans_to_json(&elements[i], end - i, key_bytes(set->key)));
+		json_array_append_new(runs, run);
+	}
+	return runs;
+}
+
 static json_t *set_to_json(const struct nft_set *set, const struct plan *plan)
 {
 	json_t *json = object_to_json(set, nft_set_members);
 
 	if (!plan || steps_touch_set(plan->steps, plan->step_count, set->name))
-		json_object_set_new(json, "elements",
-				    LIST(set->elements, set->element_count, element_members));
+		json_object_set_new(json, "elements", elements_to_json(set));
 	return json;
 }
 
@@ -378,14 +421,36 @@ static void rules_read(struct reader *reader, const json_t *json, struct nft_cha
 	}
 }
 
+static void run_read(struct reader *reader, const json_t *json, struct nft_set *set)
+{
+	const json_t *spans = json_object_get(json, "spans");
+	size_t bytes = key_bytes(set->key), size = json_string_length(spans) / 2;
+	uint8_t *keys = arena_alloc(reader->arena, size);
+	struct element like = { 0 };
+
+	object_read(reader, json, &like, element_members);
+	reader->failed |=
+		size % (2 * bytes) || !hex_parse(json_string_value(spans) ?: "-", keys, size);
+	for (size_t i = 0; i < size / (2 * bytes); i++, keys += 2 * bytes) {
+		struct element *element = ARENA_PUSH(reader->arena, set->elements,
+						     set->element_count, set->element_room);
+
+		*element = like;
+		memcpy(element->span.from, keys, bytes);
+		memcpy(element->span.to, keys + bytes, bytes);
+	}
+}
+
 static void elements_read(struct reader *reader, const json_t *json, const struct state *now,
 			  struct nft_set *set)
 {
 	const struct nft_set *live = now ? nft_set_find(&now->nft, set->name) : NULL;
+	const json_t *runs = json_object_get(json, "elements");
 
-	if (json_object_get(json, "elements")) {
-		set->elements = list_read(reader, json, "elements", sizeof(*set->elements),
-					  element_members, &set->element_count);
+	if (runs) {
+		reader->failed |= !json_is_array(runs);
+		for (size_t i = 0; i < json_array_size(runs); i++)
+			run_read(reader, json_array_get(runs, i), set);
 	} else if (live) {
 		set->elements = live->elements;
 		set->element_count = live->element_count;
