@@ -117,6 +117,24 @@ int file_parents_make(const char *path, struct error *error)
 	return parents_make(path) < 0 ? not_writable(path, error) : 0;
 }
 
+bool file_holds(const char *path, const char *text, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char piece[16384];
+	size_t same = 0;
+	ssize_t got;
+
+	if (fd < 0)
+		return false;
+	while ((got = read(fd, piece, sizeof(piece))) > 0) {
+		if ((size_t)got > size - same || memcmp(piece, text + same, (size_t)got) != 0)
+			break;
+		same += (size_t)got;
+	}
+	close(fd);
+	return got == 0 && same == size;
+}
+
 int file_replace(const char *path, const char *text, size_t size, struct error *error)
 {
 	char temporary[PATH_MAX];

@@ -3,6 +3,7 @@
 #ifndef BACKENDS_FILE_H
 #define BACKENDS_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -23,6 +24,9 @@ ssize_t file_peek(const char *path, char *text, size_t room);
  * that error when it may not outlive a power cut.
  */
 int file_replace(const char *path, const char *text, size_t size, struct error *error);
+
+/* Whether that text, and no more, is there already. */
+bool file_holds(const char *path, const char *text, size_t size);
 
 /* Makes the directories that lead to the path, 0755. 0, or -1 with error "not-writable". */
 int file_parents_make(const char *path, struct error *error);

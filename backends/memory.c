@@ -20,16 +20,21 @@ static void memory_path(const char *name, char *path)
 	strncat(path, name, PATHS_MAX - strlen(path) - 1);
 }
 
+/* In canonical form, unless that is what stands there: equal values are equal files. */
 static int json_save(const char *path, const json_t *json, struct error *error)
 {
-	char *text = json_dumps(json, JSON_INDENT(2)), *lines = NULL;
-	int size = text ? asprintf(&lines, "%s\n", text) : -1, result;
+	char *text = json_dumps(json, JSON_SORT_KEYS | JSON_COMPACT);
+	size_t size;
+	int result = 0;
 
-	free(text);
-	if (size < 0)
+	if (!text)
 		return error_set(error, "no-memory", "%s: out of memory", path);
-	result = file_replace(path, lines, (size_t)size, error) ? -1 : 0;
-	free(lines);
+	size = strlen(text);
+	/* In the place of the NUL. */
+	text[size++] = '\n';
+	if (!file_holds(path, text, size) && file_replace(path, text, size, error) != 0)
+		result = -1;
+	free(text);
 	return result;
 }
 
@@ -139,14 +144,9 @@ static int reverted_drop(const char *digest, struct error *error)
 int memory_confirm(const json_t *document, const char *digest, struct error *error)
 {
 	char path[PATHS_MAX];
-	json_t *stored;
-	bool is_same;
 
 	memory_path("/confirmed.json", path);
-	stored = json_load_file(path, JSON_ALLOW_NUL, NULL);
-	is_same = stored && json_equal(stored, document);
-	json_decref(stored);
-	if (!is_same && json_save(path, document, error))
+	if (json_save(path, document, error))
 		return -1;
 	return reverted_drop(digest, error);
 }

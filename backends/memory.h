@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What outlives a boot, in /var/lib/detour: confirmed.json, the last confirmed
- * document as it was given, and reverted.json, the digests of documents that
+ * document in canonical form, and reverted.json, the digests of documents that
  * were undone and must not come back unasked. All results: 0, or -1 with *error.
  */
 #ifndef BACKENDS_MEMORY_H
