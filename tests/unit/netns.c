@@ -13,6 +13,7 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 
 #include <cmocka.h>
 
@@ -67,8 +68,61 @@ static int fresh_enter(void)
 	return 0;
 }
 
+/* The route of an address of links_make(), or of the addresses on a link. */
+static bool is_awaited(const struct nlmsghdr *message)
+{
+	const struct rtmsg *route = NLMSG_DATA(message);
+	const struct rtattr *attribute = RTM_RTA(route);
+	int left = (int)RTM_PAYLOAD(message);
+
+	if (message->nlmsg_type != RTM_NEWROUTE)
+		return false;
+	for (; RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left))
+		if (attribute->rta_type == RTA_DST)
+			return *(const uint8_t *)RTA_DATA(attribute) ==
+			       (route->rtm_type == RTN_LOCAL ? 0x20 : 0xfe);
+	return false;
+}
+
+/*
+ * The kernel makes some routes of IPv6 in its own time: that of a link's addresses
+ * when it has seen the carrier, and that by which it knows an address as its own,
+ * even without duplicate address detection.
+ */
+static void routes_await(int events, int count)
+{
+	char buffer[8192];
+
+	while (count > 0) {
+		ssize_t size = recv(events, buffer, sizeof(buffer), 0);
+		const struct nlmsghdr *message = (const struct nlmsghdr *)buffer;
+		int left = (int)size;
+
+		if (size < 0)
+			fail_msg("routes of IPv6: %s", strerror(errno));
+		for (; NLMSG_OK(message, left); message = NLMSG_NEXT(message, left))
+			count -= is_awaited(message);
+	}
+}
+
+static int events_open(void)
+{
+	const struct sockaddr_nl groups = { .nl_family = AF_NETLINK,
+					    .nl_groups = RTMGRP_IPV6_ROUTE };
+	const struct timeval patience = { .tv_sec = 30 };
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+
+	if (fd < 0 || bind(fd, (const struct sockaddr *)&groups, sizeof(groups)) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0)
+		fail_msg("events: %s", strerror(errno));
+	return fd;
+}
+
 static void links_make(void)
 {
+	enum { INTERFACES = 4, ADDRESSES = 2 };
+	int events = events_open();
+
 	netns_run("ip link set lo up");
 	for (int i = 1; i <= 2; i++) {
 		netns_run("ip link add eth%d type veth peer name peer%d", i, i);
@@ -77,6 +131,8 @@ static void links_make(void)
 		netns_run("ip addr add 10.%d.0.1/24 dev eth%d", i, i);
 		netns_run("ip addr add 2001:db8:%d::1/64 dev eth%d nodad", i, i);
 	}
+	routes_await(events, INTERFACES + ADDRESSES);
+	close(events);
 }
 
 int netns_setup(void **state)
