@@ -7,11 +7,14 @@
 #define RECONCILE_DIFF_H
 
 #include "reconcile/plan.h"
+#include "reconcile/sharing.h"
 
 struct diff {
 	const struct document *document;
 	const struct state *desired, *observed;
 	struct plan *plan;
+	bool knows_sharers;
+	struct sharers sharers; /* of both states; diff_sharers() fills them in */
 };
 
 /* A new step at the end of the plan; the caller sets the rest. */
@@ -47,7 +50,8 @@ const struct gateway *document_gateway_of_mark(const struct document *document,
 enum effect effect_of_loss(const struct diff *diff, const struct gateway *gateway);
 /* It would leak at the next loss, if anything is redirected to the gateway. */
 enum effect effect_of_exposure(const struct diff *diff, const struct gateway *gateway);
-enum effect effect_of_elements(const struct nft_set *set, enum drift drift);
+enum effect effect_of_elements(const struct diff *diff, const struct nft_set *set,
+			       enum drift drift);
 enum effect effect_of_chain(const struct nft_chain *chain, enum drift drift);
 enum effect effect_of_set(const struct nft_set *set, enum drift drift);
 enum effect effect_of_rule(const struct diff *diff, const char *chain, const struct nft_rule *rule,

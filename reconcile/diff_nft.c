@@ -22,15 +22,12 @@ bool nft_converts(const struct nft_table *table, const struct mark *mark)
 	return false;
 }
 
-/* "redirect_rdp", "clients4_rdp": the redirect whose object this is, or NULL. */
+/* "redirect_rdp", "clients4_rdp": the redirect whose object alone this is, or NULL. */
 static const char *redirect_of_name(const char *name)
 {
 	static const char *const prefixes[] = {
-		"redirect_",        "mark_",
-		"interfaces_",      "services_",
-		"clients4_",        "clients6_",
-		"clients-except4_", "clients-except6_",
-		"servers-except4_", "servers-except6_",
+		"redirect_",        "clients4_",        "clients6_",        "clients-except4_",
+		"clients-except6_", "servers-except4_", "servers-except6_",
 	};
 
 	for (size_t i = 0; i < sizeof(prefixes) / sizeof(*prefixes); i++)
@@ -39,12 +36,44 @@ static const char *redirect_of_name(const char *name)
 	return NULL;
 }
 
+/* Both states count: a redirect that changes leaves one set for another. */
+static const struct sharers *diff_sharers(struct diff *diff)
+{
+	struct arena *arena = &diff->plan->arena;
+
+	if (!diff->knows_sharers) {
+		sharers_add(arena, &diff->desired->nft, &diff->sharers);
+		sharers_add(arena, &diff->observed->nft, &diff->sharers);
+		diff->knows_sharers = true;
+	}
+	return &diff->sharers;
+}
+
+static void concerns_sharers(struct diff *diff, struct step *step, const char *name)
+{
+	size_t count;
+	const struct sharer *sharers = sharers_find(diff_sharers(diff), name, &count);
+	const char **names;
+
+	if (count == 1) {
+		diff_concerns_redirect(diff, step, sharers->redirect);
+		return;
+	}
+	names = arena_alloc(&diff->plan->arena, count * sizeof(*names));
+	for (size_t i = 0; i < count; i++)
+		names[i] = sharers[i].redirect;
+	step->redirects = names;
+	step->redirect_count = count;
+}
+
 static void concerns_name(struct diff *diff, struct step *step, const char *name)
 {
 	const char *redirect = redirect_of_name(name);
 
 	if (redirect)
 		diff_concerns_redirect(diff, step, redirect);
+	else if (is_shared(name))
+		concerns_sharers(diff, step, name);
 	else
 		diff_concerns_all(diff, step);
 }
@@ -153,7 +182,7 @@ static void elements_step(struct diff *diff, const struct nft_set *set, enum act
 
 	if (!changes->count)
 		return;
-	step = diff_step(diff, KIND_NFT_ELEMENT, action, effect_of_elements(set, drift));
+	step = diff_step(diff, KIND_NFT_ELEMENT, action, effect_of_elements(diff, set, drift));
 	step->before = action == ACTION_CREATE ? NULL : changes->before;
 	step->after = action == ACTION_DELETE ? NULL : changes->after;
 	step->count = changes->count;

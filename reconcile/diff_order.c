@@ -15,8 +15,8 @@ struct match {
 
 static bool is_of_gateway(enum role role)
 {
-	return role == ROLE_CLEAR || role == ROLE_PASS || role == ROLE_CONVERT ||
-	       role == ROLE_GUARD;
+	return role == ROLE_CLEAR || role == ROLE_KEEP || role == ROLE_ANSWER ||
+	       role == ROLE_MARK || role == ROLE_PASS || role == ROLE_CONVERT || role == ROLE_GUARD;
 }
 
 static void describe(struct diff *diff, struct step *step, const char *chain,
@@ -34,10 +34,10 @@ static void describe(struct diff *diff, struct step *step, const char *chain,
 			diff_concerns_gateway(diff, step, &diff->document->gateways[i]);
 			return;
 		}
-	if (rule->role == ROLE_CONVERT || rule->role == ROLE_GUARD)
+	if (is_shared(chain) || rule->role == ROLE_CONVERT || rule->role == ROLE_GUARD)
 		return;
-	if (!strncmp(chain, "redirect_", 9) || !strncmp(chain, "mark_", 5))
-		diff_concerns_redirect(diff, step, strchr(chain, '_') + 1);
+	if (!strncmp(chain, "redirect_", 9))
+		diff_concerns_redirect(diff, step, chain + 9);
 	else
 		diff_concerns_all(diff, step);
 }

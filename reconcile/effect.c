@@ -106,19 +106,30 @@ enum effect effect_of_exposure(const struct diff *diff, const struct gateway *ga
 
 static bool is_exception(const struct nft_set *set)
 {
-	return strstr(set->name, "-except") != NULL;
+	return !strncmp(set->name, "clients-except", 14) ||
+	       !strncmp(set->name, "servers-except", 14);
 }
 
-enum effect effect_of_elements(const struct nft_set *set, enum drift drift)
+static enum effect effect_of_spans(const struct nft_set *set, enum drift drift)
 {
 	if (is_exception(set))
 		return drift == DRIFT_EXTRA ? EFFECT_LEAK : EFFECT_NONE;
 	return drift == DRIFT_EXTRA ? EFFECT_NONE : EFFECT_LEAK;
 }
 
+enum effect effect_of_elements(const struct diff *diff, const struct nft_set *set, enum drift drift)
+{
+	if (is_shared(set->name) && !nft_set_find(&diff->observed->nft, set->name))
+		return EFFECT_NONE;
+	return effect_of_spans(set, drift);
+}
+
+/* Where something shared is missing, so are the rules that refer to it, which tell what it means.
+ */
 enum effect effect_of_set(const struct nft_set *set, enum drift drift)
 {
-	return drift == DRIFT_EXTRA ? EFFECT_NONE : effect_of_elements(set, drift);
+	return drift == DRIFT_EXTRA || is_shared(set->name) ? EFFECT_NONE
+							    : effect_of_spans(set, drift);
 }
 
 enum effect effect_of_chain(const struct nft_chain *chain, enum drift drift)
@@ -126,6 +137,8 @@ enum effect effect_of_chain(const struct nft_chain *chain, enum drift drift)
 	if (drift == DRIFT_EXTRA)
 		/* A foreign base chain in our table sees every packet; ours are never left over. */
 		return chain->hook == HOOK_NONE ? EFFECT_NONE : EFFECT_LEAK;
+	if (is_shared(chain->name))
+		return EFFECT_NONE;
 	return chain->hook == HOOK_FORWARD ? EFFECT_EXPOSED : EFFECT_LEAK;
 }
 
@@ -165,10 +178,12 @@ static enum effect effect_of_lacking(const struct diff *diff, const struct nft_r
 	case ROLE_PASS:
 	case ROLE_ANSWER:
 		return EFFECT_OUTAGE;
+	case ROLE_TAKE:
+		return EFFECT_NONE;
 	case ROLE_NONE:
 	case ROLE_DISPATCH:
-	case ROLE_SELECT:
 	case ROLE_REFUSE:
+	case ROLE_SELECT:
 	case ROLE_MARK:
 	case ROLE_COUNT:
 		break;
@@ -208,13 +223,15 @@ static enum effect effect_of_pass(const struct diff *diff, const struct nft_rule
 enum effect effect_of_rule(const struct diff *diff, const char *chain, const struct nft_rule *rule,
 			   enum drift drift)
 {
+	if (is_shared(chain) && !nft_chain_find(&diff->observed->nft, chain))
+		return EFFECT_NONE;
 	if (drift != DRIFT_EXTRA)
 		return effect_of_lacking(diff, rule, drift);
 	if (!nft_chain_find(&diff->desired->nft, chain))
 		return EFFECT_NONE;
 	if (rule->role == ROLE_KEEP)
 		return EFFECT_EXPOSED;
-	if (rule->role == ROLE_SELECT || rule->role == ROLE_ANSWER)
+	if (rule->role == ROLE_SELECT || rule->role == ROLE_TAKE || rule->role == ROLE_ANSWER)
 		return EFFECT_NONE;
 	if (rule->role == ROLE_PASS)
 		return effect_of_pass(diff, rule);
@@ -233,6 +250,123 @@ static bool marks_live_mark(const struct diff *diff, const struct nft_rule *rule
 	return false;
 }
 
+/* --- a redirect's conditions ------------------------------------------------ */
+
+/* What a condition accepts. */
+struct accepted {
+	const struct element *items;
+	size_t count;
+	struct element value;
+};
+
+/* False for conditions that are not of a redirect's interfaces or services. */
+static bool accepted_by(const struct nft_table *table, const struct stmt *stmt,
+			struct accepted *out)
+{
+	const struct nft_set *set;
+
+	if ((stmt->field != FIELD_IIFNAME && stmt->field != FIELD_SERVICE) || stmt->negate)
+		return false;
+	if (stmt->type == STMT_MATCH) {
+		memcpy(out->value.span.from, stmt->bytes, SPAN_BYTES);
+		memcpy(out->value.span.to, stmt->bytes, SPAN_BYTES);
+		out->items = &out->value;
+		out->count = 1;
+		return true;
+	}
+	set = stmt->type == STMT_LOOKUP ? nft_set_find(table, stmt->name) : NULL;
+	if (!set)
+		return false;
+	out->items = set->elements;
+	out->count = set->element_count;
+	return true;
+}
+
+/* Both are sorted and disjoint. */
+static bool accepts_all(const struct accepted *live, const struct accepted *wanted)
+{
+	size_t l = 0;
+
+	for (size_t w = 0; w < wanted->count; w++) {
+		const struct span *span = &wanted->items[w].span;
+
+		while (l < live->count &&
+		       memcmp(live->items[l].span.to, span->from, SPAN_BYTES) < 0)
+			l++;
+		if (l == live->count ||
+		    memcmp(live->items[l].span.from, span->from, SPAN_BYTES) > 0 ||
+		    memcmp(live->items[l].span.to, span->to, SPAN_BYTES) < 0)
+			return false;
+	}
+	return true;
+}
+
+static bool is_as_wide(const struct diff *diff, const struct stmt *before, const struct stmt *after)
+{
+	struct accepted live = { 0 }, wanted = { 0 };
+
+	return nft_stmt_equal(before, after) ||
+	       (before->field == after->field && accepted_by(&diff->observed->nft, before, &live) &&
+		accepted_by(&diff->desired->nft, after, &wanted) && accepts_all(&live, &wanted));
+}
+
+/* The next rule that leaves existing connections alone, or NULL. */
+static const struct nft_rule *next_keep(const struct nft_chain *chain, size_t *index)
+{
+	while (*index < chain->rule_count)
+		if (chain->rules[(*index)++].role == ROLE_KEEP)
+			return &chain->rules[*index - 1];
+	return NULL;
+}
+
+static bool keeps_alike(struct arena *arena, const struct nft_chain *a, const struct nft_chain *b)
+{
+	const struct nft_rule *left, *right;
+	size_t i = 0, j = 0;
+
+	do {
+		left = next_keep(a, &i);
+		right = next_keep(b, &j);
+		if (left && right &&
+		    strcmp(nft_rule_format(arena, left), nft_rule_format(arena, right)) != 0)
+			return false;
+	} while (left && right);
+	return !left && !right;
+}
+
+/* Another chain marks what is selected. */
+static enum effect effect_of_leading(const struct diff *diff, const struct stmt *before,
+				     const struct stmt *after)
+{
+	const struct nft_chain *live, *wanted;
+	bool marks = false;
+
+	if (nft_stmt_equal(before, after))
+		return EFFECT_NONE;
+	if (before->type != STMT_VERDICT || before->verdict != after->verdict)
+		return EFFECT_LEAK;
+	live = nft_chain_find(&diff->observed->nft, before->name);
+	wanted = nft_chain_find(&diff->desired->nft, after->name);
+	for (size_t i = 0; live && i < live->rule_count; i++)
+		marks |= live->rules[i].role == ROLE_MARK && marks_live_mark(diff, &live->rules[i]);
+	if (!marks || !wanted)
+		return EFFECT_LEAK;
+	return keeps_alike(&diff->plan->arena, live, wanted) ? EFFECT_NONE : EFFECT_EXPOSED;
+}
+
+static enum effect effect_of_selection(const struct diff *diff, const struct nft_rule *before,
+				       const struct nft_rule *after)
+{
+	size_t last = after->stmt_count - 1;
+
+	if (before->stmt_count != after->stmt_count)
+		return EFFECT_LEAK;
+	for (size_t i = 0; i < last; i++)
+		if (!is_as_wide(diff, &before->stmts[i], &after->stmts[i]))
+			return EFFECT_LEAK;
+	return effect_of_leading(diff, &before->stmts[last], &after->stmts[last]);
+}
+
 enum effect effect_of_update(const struct diff *diff, const char *chain,
 			     const struct nft_rule *before, const struct nft_rule *after)
 {
@@ -240,5 +374,7 @@ enum effect effect_of_update(const struct diff *diff, const char *chain,
 	if ((after->role == ROLE_MARK || after->role == ROLE_ANSWER) &&
 	    before->stmt_count == after->stmt_count && marks_live_mark(diff, before))
 		return EFFECT_NONE;
+	if (after->role == ROLE_REFUSE || after->role == ROLE_SELECT)
+		return effect_of_selection(diff, before, after);
 	return effect_of_rule(diff, chain, after, DRIFT_CHANGED);
 }

@@ -8,9 +8,11 @@
  *   select       one look-up of the server's address finds the redirect,
  *                however many there are; only first, invalid and untracked
  *                packets come here (and more where existing connections count)
- *   redirect_R   the conditions of redirect R, one rule a family. Conditions
- *                are positive: a packet that cannot be read is not selected
- *   mark_R       what then happens to the packet and its connection
+ *   redirect_R   the conditions of redirect R, its counter, and the conditions
+ *                again to refuse what has no connection. They are positive: a
+ *                packet that cannot be read is not selected
+ *   mark-E_G     what then happens to a connection to gateway G where existing
+ *                connections are treated as E: for all such redirects
  *   forward      the guard: a marked connection comes from its gateway's
  *                interface or leaves by it, whatever others do to the rest
  *
@@ -28,12 +30,31 @@
 #include "reconcile/dispatch.h"
 #include "reconcile/rule_build.h"
 #include "reconcile/selection.h"
+#include "reconcile/sharing.h"
 
 struct layout {
 	struct arena *arena;
 	const struct document *document;
 	struct nft_table *table;
 	uint32_t masks; /* the bits of all gateways together */
+	/* Sets that redirects share: each of them once more for each redirect. */
+	struct nft_set *shared;
+	size_t shared_count, shared_room;
+};
+
+/* Names of sets; NULL: nothing is asked for. */
+struct addresses {
+	enum family family;
+	const char *clients, *clients_except, *servers_except;
+};
+
+/* What a packet to a redirect's servers must be besides. */
+struct conditions {
+	const char *interface, *interfaces; /* one of both */
+	const char *services;
+	bool by_family; /* some addresses matter: a rule for each family */
+	struct addresses addresses[FAMILY_COUNT];
+	size_t rule_count;
 };
 
 static const char *const servers_map[FAMILY_COUNT] = { "servers4", "servers6" };
@@ -63,76 +84,205 @@ static const char *optional_set(struct layout *layout, const char *prefix, enum 
 	return name;
 }
 
-static const char *interfaces_set(struct layout *layout, const struct redirect *redirect)
+static const char *shared_set(struct layout *layout, const char *name, enum key_type key,
+			      const struct spans *spans)
 {
-	const char *name = arena_printf(layout->arena, "interfaces_%s", redirect->name);
-	struct nft_set *set = set_build(layout->arena, layout->table, name, KEY_IFNAME, false);
+	struct nft_set *set = ARENA_PUSH(layout->arena, layout->shared, layout->shared_count,
+					 layout->shared_room);
+
+	set->name = name;
+	set->key = key;
+	set_fill(layout->arena, set, spans);
+	return name;
+}
+
+static int name_compare(const void *a, const void *b)
+{
+	return strcmp(((const struct nft_set *)a)->name, ((const struct nft_set *)b)->name);
+}
+
+static void shared_sets(struct layout *layout)
+{
+	if (layout->shared_count)
+		qsort(layout->shared, layout->shared_count, sizeof(*layout->shared), name_compare);
+	for (size_t i = 0; i < layout->shared_count; i++)
+		if (!i || name_compare(&layout->shared[i], &layout->shared[i - 1]) != 0)
+			*ARENA_PUSH(layout->arena, layout->table->sets, layout->table->set_count,
+				    layout->table->set_room) = layout->shared[i];
+}
+
+/* A single name is compared in the rule, in a fifth of the time that a look-up takes. */
+static void interface_conditions(struct layout *layout, const struct redirect *redirect,
+				 struct conditions *out)
+{
 	struct spans spans;
 
 	selection_interfaces(layout->arena, redirect, &spans);
-	set_fill(layout->arena, set, &spans);
-	return name;
+	if (spans.count == 1 && !memcmp(spans.items->from, spans.items->to, SPAN_BYTES))
+		out->interface = (const char *)spans.items->from;
+	else
+		out->interfaces = shared_set(layout, interfaces_name(layout->arena, &spans),
+					     KEY_IFNAME, &spans);
 }
 
 static const char *services_set(struct layout *layout, const struct redirect *redirect)
 {
-	const char *name = arena_printf(layout->arena, "services_%s", redirect->name);
-	struct nft_set *set = set_build(layout->arena, layout->table, name, KEY_SERVICE, false);
+	struct spans spans = { .count = redirect->service_count };
 
-	for (size_t i = 0; i < redirect->service_count; i++)
-		service_span(&redirect->services[i],
-			     &ARENA_PUSH(layout->arena, set->elements, set->element_count,
-					 set->element_room)
-				      ->span);
-	return name;
+	spans.items = arena_alloc(layout->arena, spans.count * sizeof(*spans.items));
+	for (size_t i = 0; i < spans.count; i++)
+		service_span(&redirect->services[i], &spans.items[i]);
+	return shared_set(layout, services_name(layout->arena, redirect, &spans), KEY_SERVICE,
+			  &spans);
 }
 
-static void select_rule(struct layout *layout, const struct redirect *redirect, enum family family,
-			const char *interfaces, const char *services)
+static bool addresses_build(struct layout *layout, const struct redirect *redirect,
+			    enum family family, struct addresses *out)
 {
-	struct nft_chain *chain = chain_named(layout->table, "redirect_", redirect->name);
-	struct nft_rule *rule = rule_build(layout->arena, chain, ROLE_SELECT, "%s %s",
-					   redirect->name, family_name(family));
-	const char *clients = NULL, *except;
-
+	out->family = family;
 	if (!redirect->any_client)
-		clients = optional_set(layout, "clients", family, redirect->name,
-				       &redirect->clients.networks[family]);
-	stmt_lookup(layout->arena, rule, FIELD_IIFNAME, interfaces, false);
-	stmt_lookup(layout->arena, rule, FIELD_SERVICE, services, false);
-	stmt_match_byte(layout->arena, rule, FIELD_NFPROTO, 0, family_nfproto(family), false);
-	if (clients)
-		stmt_lookup(layout->arena, rule, saddr[family], clients, false);
-	except = optional_set(layout, "clients-except", family, redirect->name,
-			      &redirect->clients.except[family]);
-	if (except)
-		stmt_lookup(layout->arena, rule, saddr[family], except, true);
-	except = optional_set(layout, "servers-except", family, redirect->name,
-			      &redirect->servers.except[family]);
-	if (except)
-		stmt_lookup(layout->arena, rule, daddr[family], except, true);
-	stmt_verdict(layout->arena, rule, VERDICT_GOTO,
-		     arena_printf(layout->arena, "mark_%s", redirect->name));
+		out->clients = optional_set(layout, "clients", family, redirect->name,
+					    &redirect->clients.networks[family]);
+	out->clients_except = optional_set(layout, "clients-except", family, redirect->name,
+					   &redirect->clients.except[family]);
+	out->servers_except = optional_set(layout, "servers-except", family, redirect->name,
+					   &redirect->servers.except[family]);
+	return out->clients || out->clients_except || out->servers_except;
 }
 
-/* Packets without a connection mark to guard them would reach the server. */
-static void refuse_rule(struct arena *arena, struct nft_chain *chain,
-			const struct redirect *redirect)
+static void conditions_build(struct layout *layout, const struct redirect *redirect,
+			     struct conditions *out)
 {
-	struct nft_rule *rule = rule_build(arena, chain, ROLE_REFUSE, "%s", redirect->name);
-
-	if (redirect->gateway->spoofs_clients)
-		stmt_match_name(arena, rule, FIELD_IIFNAME, redirect->gateway->interface, true);
-	stmt_match(arena, rule, FIELD_CT_STATE, CT_STATE_INVALID | CT_STATE_UNTRACKED, 0, true);
-	stmt_counter(arena, rule);
-	stmt_verdict(arena, rule, VERDICT_DROP, NULL);
+	*out = (struct conditions){ .services = services_set(layout, redirect) };
+	interface_conditions(layout, redirect, out);
+	for (enum family family = 0; family < FAMILY_COUNT; family++)
+		if (redirect_works_in(redirect, family))
+			out->by_family |= addresses_build(layout, redirect, family,
+							  &out->addresses[out->rule_count++]);
+	if (!out->by_family)
+		out->rule_count = 1;
 }
+
+/* The family right before its addresses, where nft(8) puts it when it reads its own listing. */
+static void match_addresses(struct arena *arena, struct nft_rule *rule,
+			    const struct addresses *addresses)
+{
+	enum family family = addresses->family;
+
+	stmt_match_byte(arena, rule, FIELD_NFPROTO, 0, family_nfproto(family), false);
+	if (addresses->clients)
+		stmt_lookup(arena, rule, saddr[family], addresses->clients, false);
+	if (addresses->clients_except)
+		stmt_lookup(arena, rule, saddr[family], addresses->clients_except, true);
+	if (addresses->servers_except)
+		stmt_lookup(arena, rule, daddr[family], addresses->servers_except, true);
+}
+
+static void match_conditions(struct arena *arena, struct nft_rule *rule,
+			     const struct conditions *conditions, size_t index)
+{
+	if (conditions->by_family)
+		match_addresses(arena, rule, &conditions->addresses[index]);
+	if (conditions->interface)
+		stmt_match_name(arena, rule, FIELD_IIFNAME, conditions->interface, false);
+	else
+		stmt_lookup(arena, rule, FIELD_IIFNAME, conditions->interfaces, false);
+	stmt_lookup(arena, rule, FIELD_SERVICE, conditions->services, false);
+}
+
+static struct nft_rule *condition_rule(struct arena *arena, struct nft_chain *chain, enum role role,
+				       const struct redirect *redirect,
+				       const struct conditions *conditions, size_t index)
+{
+	if (!conditions->by_family)
+		return rule_build(arena, chain, role, "%s", redirect->name);
+	return rule_build(arena, chain, role, "%s %s", redirect->name,
+			  family_name(conditions->addresses[index].family));
+}
+
+static void select_rules(struct arena *arena, struct nft_chain *chain,
+			 const struct redirect *redirect, const struct conditions *conditions)
+{
+	for (size_t i = 0; i < conditions->rule_count; i++) {
+		struct nft_rule *rule =
+			condition_rule(arena, chain, ROLE_SELECT, redirect, conditions, i);
+
+		match_conditions(arena, rule, conditions, i);
+		stmt_verdict(arena, rule, VERDICT_JUMP,
+			     mark_chain_name(arena, redirect->gateway, redirect->existing));
+	}
+}
+
+/* What came unmarked and leaves marked was taken; the gateway's own connections are not counted. */
+static void take_rule(struct arena *arena, struct nft_chain *chain, const struct redirect *redirect)
+{
+	const struct gateway *gateway = redirect->gateway;
+	struct nft_rule *rule = rule_build(arena, chain, ROLE_TAKE, "%s", redirect->name);
+
+	if (gateway->spoofs_clients)
+		stmt_match_name(arena, rule, FIELD_IIFNAME, gateway->interface, true);
+	stmt_match(arena, rule, FIELD_CT_MARK, gateway->mark.mask, gateway->mark.value, false);
+	stmt_counter(arena, rule);
+}
+
+/*
+ * Packets without a connection, whose mark would guard them, would reach the
+ * server. Few are such: the rule stands behind those that every packet meets.
+ */
+static void refuse_rules(struct arena *arena, struct nft_chain *chain,
+			 const struct redirect *redirect, const struct conditions *conditions)
+{
+	for (size_t i = 0; i < conditions->rule_count; i++) {
+		struct nft_rule *rule =
+			condition_rule(arena, chain, ROLE_REFUSE, redirect, conditions, i);
+
+		stmt_match(arena, rule, FIELD_CT_STATE, CT_STATE_INVALID | CT_STATE_UNTRACKED, 0,
+			   true);
+		if (redirect->gateway->spoofs_clients)
+			stmt_match_name(arena, rule, FIELD_IIFNAME, redirect->gateway->interface,
+					true);
+		match_conditions(arena, rule, conditions, i);
+		stmt_counter(arena, rule);
+		stmt_verdict(arena, rule, VERDICT_DROP, NULL);
+	}
+}
+
+static void redirect_chain(struct layout *layout, const struct redirect *redirect)
+{
+	struct arena *arena = layout->arena;
+	struct conditions conditions;
+	struct nft_chain *chain;
+
+	conditions_build(layout, redirect, &conditions);
+	chain = chain_build(arena, layout->table,
+			    arena_printf(arena, "redirect_%s", redirect->name));
+	select_rules(arena, chain, redirect, &conditions);
+	take_rule(arena, chain, redirect);
+	refuse_rules(arena, chain, redirect, &conditions);
+}
+
+/* --- what happens to a connection ------------------------------------------ */
 
 static bool has_protocol(const struct redirect *redirect, uint8_t protocol)
 {
 	for (size_t i = 0; i < redirect->service_count; i++)
 		if (redirect->services[i].protocol == protocol)
 			return true;
+	return false;
+}
+
+/* Whether a redirect is such: to that gateway, or to any for NULL; with any protocol for 0. */
+static bool has_redirect(const struct document *document, const struct gateway *gateway,
+			 enum existing existing, uint8_t protocol)
+{
+	for (size_t i = 0; i < document->redirect_count; i++) {
+		const struct redirect *redirect = &document->redirects[i];
+
+		if (redirect->enabled && redirect->existing == existing &&
+		    (!gateway || redirect->gateway == gateway) &&
+		    (!protocol || has_protocol(redirect, protocol)))
+			return true;
+	}
 	return false;
 }
 
@@ -161,22 +311,23 @@ static void match_opening(struct arena *arena, struct nft_rule *rule, uint8_t pr
  * or forgets, old sessions look new; and a client that sends an ACK ahead of
  * its SYN makes a new session look old.
  */
-static void keep_rules(struct arena *arena, struct nft_chain *chain,
-		       const struct redirect *redirect)
+static void keep_rules(struct layout *layout, struct nft_chain *chain,
+		       const struct gateway *gateway)
 {
+	struct arena *arena = layout->arena;
 	struct nft_rule *rule;
 
 	for (size_t i = 0; i < sizeof(opening) / sizeof(*opening); i++) {
-		if (!has_protocol(redirect, opening[i].protocol))
+		if (!has_redirect(layout->document, gateway, EXISTING_KEEP, opening[i].protocol))
 			continue;
-		rule = rule_build(arena, chain, ROLE_KEEP, "%s %s", redirect->name,
+		rule = rule_build(arena, chain, ROLE_KEEP, "%s %s", gateway->name,
 				  protocol_name(opening[i].protocol));
 		match_opening(arena, rule, opening[i].protocol, true);
 		stmt_verdict(arena, rule, VERDICT_RETURN, NULL);
 	}
-	if (!has_protocol(redirect, IPPROTO_UDP))
+	if (!has_redirect(layout->document, gateway, EXISTING_KEEP, IPPROTO_UDP))
 		return;
-	rule = rule_build(arena, chain, ROLE_KEEP, "%s udp", redirect->name);
+	rule = rule_build(arena, chain, ROLE_KEEP, "%s udp", gateway->name);
 	stmt_match_byte(arena, rule, FIELD_L4PROTO, 0, IPPROTO_UDP, false);
 	stmt_match(arena, rule, FIELD_CT_STATUS, CT_STATUS_CONFIRMED, 0, true);
 	stmt_verdict(arena, rule, VERDICT_RETURN, NULL);
@@ -187,24 +338,24 @@ static void keep_rules(struct arena *arena, struct nft_chain *chain,
  * by the server's packet runs the other way round: it was lost and found.
  */
 static void tracked_rule(struct arena *arena, struct nft_chain *chain,
-			 const struct redirect *redirect)
+			 const struct gateway *gateway)
 {
-	struct nft_rule *rule = rule_build(arena, chain, ROLE_KEEP, "%s known", redirect->name);
+	struct nft_rule *rule = rule_build(arena, chain, ROLE_KEEP, "%s known", gateway->name);
 
 	stmt_match(arena, rule, FIELD_CT_STATUS, CT_STATUS_CONFIRMED, 0, true);
 	stmt_match_byte(arena, rule, FIELD_CT_DIRECTION, 0, 0, false);
 	stmt_verdict(arena, rule, VERDICT_RETURN, NULL);
 }
 
-static void existing_rules(struct arena *arena, struct nft_chain *chain,
-			   const struct redirect *redirect)
+static void existing_rules(struct layout *layout, struct nft_chain *chain,
+			   const struct gateway *gateway, enum existing existing)
 {
-	switch (redirect->existing) {
+	switch (existing) {
 	case EXISTING_KEEP:
-		keep_rules(arena, chain, redirect);
+		keep_rules(layout, chain, gateway);
 		return;
 	case EXISTING_TRACKED:
-		tracked_rule(arena, chain, redirect);
+		tracked_rule(layout->arena, chain, gateway);
 		return;
 	case EXISTING_REDIRECT:
 		return;
@@ -217,48 +368,40 @@ static void existing_rules(struct arena *arena, struct nft_chain *chain,
  * converted. Matching answers by their source port would catch those to
  * excluded clients too.
  */
-static void answer_rule(struct arena *arena, struct nft_chain *chain,
-			const struct redirect *redirect)
+static void answer_rule(struct arena *arena, struct nft_chain *chain, const struct gateway *gateway)
 {
-	const struct gateway *gateway = redirect->gateway;
 	struct nft_rule *rule;
 
 	if (!gateway->spoofs_clients)
 		return;
-	rule = rule_build(arena, chain, ROLE_ANSWER, "%s", redirect->name);
+	rule = rule_build(arena, chain, ROLE_ANSWER, "%s", gateway->name);
 	stmt_match_name(arena, rule, FIELD_IIFNAME, gateway->interface, false);
 	stmt_mark(arena, rule, FIELD_CT_MARK, gateway->mark.mask, gateway->mark.value);
 	stmt_verdict(arena, rule, VERDICT_RETURN, NULL);
 }
 
-static void mark_chain(struct layout *layout, const struct redirect *redirect)
+static void mark_chain(struct layout *layout, const struct gateway *gateway, enum existing existing)
 {
 	struct arena *arena = layout->arena;
-	struct nft_chain *chain = chain_named(layout->table, "mark_", redirect->name);
-	const struct mark *mark = &redirect->gateway->mark;
+	struct nft_chain *chain =
+		chain_build(arena, layout->table, mark_chain_name(arena, gateway, existing));
 	struct nft_rule *rule;
 
-	refuse_rule(arena, chain, redirect);
-	existing_rules(arena, chain, redirect);
-	answer_rule(arena, chain, redirect);
-	rule = rule_build(arena, chain, ROLE_MARK, "%s", redirect->name);
-	stmt_counter(arena, rule);
-	stmt_mark(arena, rule, FIELD_CT_MARK, mark->mask, mark->value);
+	existing_rules(layout, chain, gateway, existing);
+	answer_rule(arena, chain, gateway);
+	rule = rule_build(arena, chain, ROLE_MARK, "%s", gateway->name);
+	stmt_mark(arena, rule, FIELD_CT_MARK, gateway->mark.mask, gateway->mark.value);
 }
 
-static void redirect_chains(struct layout *layout, const struct redirect *redirect)
+static void mark_chains(struct layout *layout)
 {
-	const char *interfaces = interfaces_set(layout, redirect);
-	const char *services = services_set(layout, redirect);
+	const struct document *document = layout->document;
 
-	chain_build(layout->arena, layout->table,
-		    arena_printf(layout->arena, "redirect_%s", redirect->name));
-	chain_build(layout->arena, layout->table,
-		    arena_printf(layout->arena, "mark_%s", redirect->name));
-	for (enum family family = 0; family < FAMILY_COUNT; family++)
-		if (redirect_works_in(redirect, family))
-			select_rule(layout, redirect, family, interfaces, services);
-	mark_chain(layout, redirect);
+	for (size_t i = 0; i < document->gateway_count; i++)
+		for (enum existing existing = EXISTING_KEEP; existing <= EXISTING_REDIRECT;
+		     existing++)
+			if (has_redirect(document, &document->gateways[i], existing, 0))
+				mark_chain(layout, &document->gateways[i], existing);
 }
 
 /* One rule a family in which something is redirected: address to chain. */
@@ -322,26 +465,6 @@ static void clear_rules(struct layout *layout, struct nft_chain *chain)
 	stmt_mark(arena, rule, FIELD_CT_MARK, layout->masks, 0);
 }
 
-static bool has_existing(const struct document *document, enum existing existing)
-{
-	for (size_t i = 0; i < document->redirect_count; i++)
-		if (document->redirects[i].enabled && document->redirects[i].existing == existing)
-			return true;
-	return false;
-}
-
-static bool keeps(const struct document *document, uint8_t protocol)
-{
-	for (size_t i = 0; i < document->redirect_count; i++) {
-		const struct redirect *redirect = &document->redirects[i];
-
-		if (redirect->enabled && redirect->existing == EXISTING_KEEP &&
-		    has_protocol(redirect, protocol))
-			return true;
-	}
-	return false;
-}
-
 /* Packets of a connection that is marked already need not be classified again. */
 static void dispatch_unmarked(struct layout *layout, struct nft_rule *rule)
 {
@@ -355,13 +478,13 @@ static void dispatch_more(struct layout *layout, struct nft_chain *chain)
 	struct nft_rule *rule;
 
 	for (size_t i = 0; i < sizeof(opening) / sizeof(*opening); i++) {
-		if (!keeps(layout->document, opening[i].protocol))
+		if (!has_redirect(layout->document, NULL, EXISTING_KEEP, opening[i].protocol))
 			continue;
 		rule = rule_build(layout->arena, chain, ROLE_DISPATCH, "%s", opening[i].packets);
 		match_opening(layout->arena, rule, opening[i].protocol, false);
 		dispatch_unmarked(layout, rule);
 	}
-	if (!has_existing(layout->document, EXISTING_TRACKED))
+	if (!has_redirect(layout->document, NULL, EXISTING_TRACKED, 0))
 		return;
 	rule = rule_build(layout->arena, chain, ROLE_DISPATCH, "replies");
 	stmt_match_byte(layout->arena, rule, FIELD_CT_DIRECTION, 0, 1, false);
@@ -376,7 +499,7 @@ static void dispatch_rules(struct layout *layout, struct nft_chain *chain)
 	rule = rule_build(arena, chain, ROLE_DISPATCH, "invalid and untracked packets");
 	stmt_match(arena, rule, FIELD_CT_STATE, CT_STATE_INVALID | CT_STATE_UNTRACKED, 0, true);
 	stmt_verdict(arena, rule, VERDICT_JUMP, "select");
-	if (has_existing(layout->document, EXISTING_REDIRECT)) {
+	if (has_redirect(layout->document, NULL, EXISTING_REDIRECT, 0)) {
 		dispatch_unmarked(layout, rule_build(arena, chain, ROLE_DISPATCH, "all packets"));
 		return;
 	}
@@ -453,9 +576,11 @@ void layout_build(struct arena *arena, const struct document *document, struct n
 	for (size_t i = 0; i < document->redirect_count; i++) {
 		if (!document->redirects[i].enabled)
 			continue;
-		redirect_chains(&layout, &document->redirects[i]);
+		redirect_chain(&layout, &document->redirects[i]);
 		redirects = true;
 	}
+	shared_sets(&layout);
+	mark_chains(&layout);
 	if (redirects)
 		select_chain(&layout);
 	prerouting_chain(&layout, redirects);

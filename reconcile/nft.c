@@ -79,10 +79,10 @@ static const struct {
 };
 
 static const char *const roles[ROLE_COUNT] = {
-	[ROLE_NONE] = "",           [ROLE_CLEAR] = "clear",   [ROLE_DISPATCH] = "dispatch",
-	[ROLE_SELECT] = "select",   [ROLE_REFUSE] = "refuse", [ROLE_KEEP] = "keep",
-	[ROLE_ANSWER] = "answer",   [ROLE_MARK] = "mark",     [ROLE_PASS] = "pass",
-	[ROLE_CONVERT] = "convert", [ROLE_GUARD] = "guard",
+	[ROLE_NONE] = "",         [ROLE_CLEAR] = "clear",     [ROLE_DISPATCH] = "dispatch",
+	[ROLE_SELECT] = "select", [ROLE_TAKE] = "take",       [ROLE_REFUSE] = "refuse",
+	[ROLE_KEEP] = "keep",     [ROLE_ANSWER] = "answer",   [ROLE_MARK] = "mark",
+	[ROLE_PASS] = "pass",     [ROLE_CONVERT] = "convert", [ROLE_GUARD] = "guard",
 };
 
 static const char *const verdicts[] = {
@@ -235,7 +235,7 @@ static bool verdict_equal(const struct stmt *a, const struct stmt *b)
 	return a->verdict == b->verdict && (!has_chain || strcmp(a->name, b->name) == 0);
 }
 
-static bool stmt_equal(const struct stmt *a, const struct stmt *b)
+bool nft_stmt_equal(const struct stmt *a, const struct stmt *b)
 {
 	if (a->type != b->type)
 		return false;
@@ -267,7 +267,7 @@ bool nft_rule_equal(const struct nft_rule *a, const struct nft_rule *b)
 	if (a->raw && b->raw)
 		return a->raw_size == b->raw_size && !memcmp(a->raw, b->raw, a->raw_size);
 	for (size_t i = 0; i < a->stmt_count; i++)
-		if (!stmt_equal(&a->stmts[i], &b->stmts[i]))
+		if (!nft_stmt_equal(&a->stmts[i], &b->stmts[i]))
 			return false;
 	return true;
 }

@@ -92,11 +92,12 @@ enum role {
 	ROLE_NONE,     /* no comment of ours: put there by somebody else */
 	ROLE_CLEAR,    /* takes our bits off packets and connections that must not bear them */
 	ROLE_DISPATCH, /* towards the redirects */
-	ROLE_SELECT,   /* a redirect's conditions, one rule per family */
-	ROLE_REFUSE,   /* drops a selection's invalid and untracked packets */
+	ROLE_SELECT,   /* a redirect's conditions; a rule per family where addresses count */
+	ROLE_TAKE,     /* counts the connections that a redirect took */
+	ROLE_REFUSE,   /* drops a redirect's invalid and untracked packets */
 	ROLE_KEEP,     /* leaves existing connections alone */
 	ROLE_ANSWER,   /* marks connections that a spoofing gateway opens */
-	ROLE_MARK,     /* marks the connection, counts it */
+	ROLE_MARK,     /* marks the connection */
 	ROLE_PASS,     /* packets from a gateway are never converted */
 	ROLE_CONVERT,  /* connection mark to packet mark */
 	ROLE_GUARD,    /* the forward hook's refusal */
@@ -176,6 +177,9 @@ void nft_table_sort(struct nft_table *table);
 
 /* How many redirects the table holds. */
 size_t nft_redirect_count(const struct nft_table *table);
+
+/* A set or chain is its name. */
+bool nft_stmt_equal(const struct stmt *a, const struct stmt *b);
 
 /* Statements and comment; neither handle nor counters. */
 bool nft_rule_equal(const struct nft_rule *a, const struct nft_rule *b);

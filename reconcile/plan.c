@@ -151,7 +151,9 @@ static void make_printable(struct plan *plan)
 void plan_build(const struct document *document, const struct state *desired,
 		const struct state *observed, struct plan *plan)
 {
-	struct diff diff = { document, desired, observed, plan };
+	struct diff diff = {
+		.document = document, .desired = desired, .observed = observed, .plan = plan
+	};
 
 	*plan = (struct plan){ 0 };
 	diff_conflicts(&diff);

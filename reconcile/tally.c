@@ -71,7 +71,7 @@ void tally_gateways(struct arena *arena, const struct state *observed, struct ta
 void tally_redirects(struct arena *arena, const struct state *observed, struct tallies *out)
 {
 	*out = (struct tallies){ 0 };
-	rules_take(arena, observed, ROLE_MARK, ROLE_REFUSE, out);
+	rules_take(arena, observed, ROLE_TAKE, ROLE_REFUSE, out);
 	tallies_merge(out);
 }
 

@@ -329,7 +329,7 @@ static void expectation_find(struct tracer *tracer, const struct nft_table *want
 	const char *name;
 
 	walk_hook(tracer->arena, wanted, HOOK_PREROUTING, &copy, &walk);
-	name = walk_name(tracer->arena, &walk, ROLE_MARK);
+	name = walk_redirect(tracer->arena, &walk);
 	for (size_t i = 0; name && i < tracer->document->redirect_count; i++)
 		if (!strcmp(tracer->document->redirects[i].name, name))
 			tracer->out->expected = &tracer->document->redirects[i];
@@ -343,7 +343,7 @@ static int connection_run(struct tracer *tracer, const struct packet *packet)
 
 	if (passage_run(tracer, LEG_REQUEST, packet, 0, &request))
 		return -1;
-	tracer->out->redirect = walk_name(tracer->arena, &request.prerouting, ROLE_MARK);
+	tracer->out->redirect = walk_redirect(tracer->arena, &request.prerouting);
 	if (ends_here(tracer, &request, name_of(tracer->out) ? "" : "not selected, but "))
 		return 0;
 	gateway = gateway_reached(tracer->document, &request);

@@ -31,7 +31,12 @@ const char *walk_name(struct arena *arena, const struct walk *walk, enum role ro
 	return arena_printable(arena, arena_printf(arena, "%.*s", (int)strcspn(word, " "), word));
 }
 
-/* "chain mark_rdp, rule \"mark rdp\"" */
+const char *walk_redirect(struct arena *arena, const struct walk *walk)
+{
+	return walk_held(walk, ROLE_MARK) ? walk_name(arena, walk, ROLE_SELECT) : NULL;
+}
+
+/* "chain redirect_rdp, rule \"select rdp ipv4\"" */
 static const char *step_text(struct arena *arena, const struct walk_step *step)
 {
 	const char *rule =
@@ -150,7 +155,7 @@ static void classification_add(struct tracer *tracer, const struct passage *pass
 	const struct walk_step *selected = walk_held(walk, ROLE_MARK);
 	const struct walk_step *answered = walk_held(walk, ROLE_ANSWER);
 	const struct walk_step *conditions = walk_held(walk, ROLE_SELECT);
-	const char *name = walk_name(arena, walk, selected ? ROLE_MARK : ROLE_ANSWER);
+	const char *name = walk_name(arena, walk, ROLE_SELECT);
 
 	if (!selected && !answered) {
 		stage_add(tracer, passage->leg, STAGE_CLASSIFICATION, false,

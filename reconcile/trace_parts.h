@@ -53,6 +53,9 @@ const char *unselected_text(struct arena *arena, const struct nft_table *table,
 /* The second word of the comment of the last held rule of that role, or NULL. */
 const char *walk_name(struct arena *arena, const struct walk *walk, enum role role);
 
+/* The redirect that took the packet's connection, or NULL. */
+const char *walk_redirect(struct arena *arena, const struct walk *walk);
+
 const char *address_text(struct arena *arena, enum family family, const uint8_t *address);
 
 /* "via 10.2.0.10 dev eth2" */

@@ -5,7 +5,7 @@
     make all bench-tools
     sudo /usr/bin/python3 tests/bench/layout.py [--rounds N] [PART ...]
 
-Parts: networks, redirects, groups, unselected, rules, commits; all by default.
+Parts: networks, redirects, sharing, groups, unselected, rules, commits; all by default.
 Everything happens in network namespaces of its own. All contestants of a table
 are loaded at once, each on a router of its own, and get short bursts of packets
 in turn. Costs are nanoseconds of processor time for a packet, from the client's
@@ -63,8 +63,8 @@ class Layout:
     """Writes the table of a case. Subclasses write `select`: how packets find their redirect.
 
     Options: steps, what tells redirects on the same servers apart; and what
-    else would be done otherwise than in docs/layout.md: own_sets, one_chain,
-    protocol_first, set_base, prefilter, plain_set, interfaces.
+    else would be done otherwise than in docs/layout.md: own_sets, own_marks,
+    one_chain, protocol_first, set_base, prefilter, plain_set, interfaces.
     """
 
     steps = ("services", "clients")
@@ -101,7 +101,7 @@ class Layout:
         return " . ".join(reversed(words) if self.options.get("protocol_first") else words)
 
     def interfaces(self, name):
-        kind = self.options.get("interfaces", "interval")
+        kind = self.options.get("interfaces", "inline")
         if kind == "inline":
             return '"eth0"'
         if kind == "hash":
@@ -120,20 +120,25 @@ class Layout:
         return result
 
     def add_redirects(self):
-        mark = [
-            "ct state invalid,untracked counter drop",
-            "ct status confirmed goto convert",
-            "meta l4proto tcp tcp flags & (fin|syn|rst|ack) != syn goto convert",
-            f"counter ct {SET % 'ct'} goto convert",
+        refuse, mark = "ct state invalid,untracked", f"ct {SET % 'ct'}"
+        keep = [
+            "meta l4proto tcp tcp flags & (fin|syn|rst|ack) != syn return",
+            "meta l4proto udp ct status confirmed return",
         ]
+        own = [f"{refuse} counter drop", *keep, f"counter {mark}"]
+        if not self.options.get("own_marks"):
+            self.add_chain("mark_all", keep + [mark])
         for redirect in self.case.redirects:
             name, conditions = redirect.name, self.conditions(redirect)
-            if self.options.get("one_chain"):
-                self.add_chain(f"redirect_{name}", [f"{a} != {b} return" for a, b in conditions] + mark)
-                continue
             words = " ".join(f"{a} {b}" for a, b in conditions)
-            self.add_chain(f"redirect_{name}", [f"{words} goto mark_{name}"])
-            self.add_chain(f"mark_{name}", mark)
+            if self.options.get("one_chain"):
+                self.add_chain(f"redirect_{name}", [f"{a} != {b} return" for a, b in conditions] + own)
+            elif self.options.get("own_marks"):
+                self.add_chain(f"redirect_{name}", [f"{words} goto mark_{name}"])
+                self.add_chain(f"mark_{name}", own)
+            else:
+                self.add_chain(f"redirect_{name}", [
+                    f"{words} jump mark_all", f"{IS_MARKED} counter", f"{refuse} {words} counter drop"])
 
     def chain_of(self, group, steps):
         """The chain that serves a group of redirects, which the steps tell apart."""
@@ -294,18 +299,21 @@ class Concatenated(Layout):
 LAYOUTS = {
     "A": (AddressFirst, {}),
     "A, sets of their own": (AddressFirst, {"own_sets": True}),
+    "A, marks of their own": (AddressFirst, {"own_marks": True}),
+    "A, nothing shared": (
+        AddressFirst, {"own_sets": True, "own_marks": True, "interfaces": "interval"}),
     "A, protocol before port": (AddressFirst, {"protocol_first": True}),
-    "A, one chain each": (AddressFirst, {"one_chain": True}),
+    "A, one chain each": (AddressFirst, {"one_chain": True, "own_marks": True}),
     "A, first base chain": (AddressFirst, {"set_base": True}),
     "A, prefilter": (AddressFirst, {"prefilter": True}),
     "A, plain set": (AddressFirst, {"plain_set": True}),
     "A, hash of interfaces": (AddressFirst, {"interfaces": "hash"}),
-    "A, interface inline": (AddressFirst, {"interfaces": "inline"}),
+    "A, interval of interfaces": (AddressFirst, {"interfaces": "interval"}),
     "A, in parts": (AddressFirst, {"parts": 10000}),
     "A1, linear": (AddressFirst, {"steps": ()}),
     "A2, by service": (AddressFirst, {"steps": ("services",)}),
     "B, service first": (ServiceFirst, {}),
-    "C, linear": (Linear, {}),
+    "C, linear": (Linear, {"own_marks": True}),
     "D, concatenated": (Concatenated, {}),
 }
 
@@ -336,6 +344,16 @@ type filter hook prerouting priority dstnat + 5;
 ct state invalid drop
 }
 }
+"""
+
+
+# No classification at all: the packet's mark alone.
+DIVERTED = f"""table inet detour {{
+chain prerouting {{
+type filter hook prerouting priority dstnat + 5;
+iifname "eth0" ct state new,established meta mark set {MARK:#x}
+}}
+}}
 """
 
 
@@ -398,6 +416,22 @@ def bench_redirects(rounds):
         rows.append(Row("1,000 iptables rules", Case(family, first, traffic(family, first)),
                         "procedure"))
         compare(f"Redirects with {words}, IPv{family}", rows, rounds)
+
+
+def bench_sharing(rounds):
+    """What redirects have in common, stored once or for each of them."""
+    for family in 4, 6:
+        one, many = case_redirects(family, 1000, "servers")
+        first = [replace(r, services=r.services[:1]) for r in many.redirects]
+        packets = traffic(family, first)
+        rows = [row("1", "A", replace(one, packets=packets))]
+        rows += [row("1,000", label, replace(many, packets=packets)) for label in (
+            "A", "A, interval of interfaces", "A, sets of their own", "A, marks of their own",
+            "A, one chain each", "A, nothing shared")]
+        rows.append(Row("conntrack alone", replace(one, packets=packets), CONNTRACK, False))
+        rows.append(Row("conntrack, all to the gateway", replace(one, packets=packets), DIVERTED))
+        rows.append(Row("1,000 iptables rules", Case(family, first, packets), "procedure"))
+        compare(f"What 1,000 redirects share, IPv{family}", rows, rounds)
 
 
 def bench_groups(rounds):
@@ -526,8 +560,8 @@ def commit(case, label):
 
 
 def main():
-    parts = {"networks": bench_networks, "redirects": bench_redirects, "groups": bench_groups,
-             "unselected": bench_unselected, "rules": bench_rules, "commits": bench_commits}
+    parts = {"networks": bench_networks, "redirects": bench_redirects, "sharing": bench_sharing,
+             "groups": bench_groups, "unselected": bench_unselected, "rules": bench_rules, "commits": bench_commits}
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(parts))

@@ -16,7 +16,7 @@ NAMES = pathlib.Path("/etc/iproute2/rt_tables.d/detour.conf")
 WANTED = document(
     None,
     redirect(
-        clients={"interfaces": ["eth0"], "except": ["10.0.0.99", "2001:db8::99"]},
+        clients={"interfaces": ["eth0", "eth1"], "except": ["10.0.0.99", "2001:db8::99"]},
         services=["3389/tcp", "5900-5910/tcp"],
     ),
 )
@@ -39,11 +39,11 @@ def element_deleted(lab):
 
 
 def service_deleted(lab):
-    lab.nft("router", "delete element inet detour services_rdp { 3389 . tcp }")
+    lab.nft("router", "delete element inet detour services_3389/tcp_5900-5910/tcp { 3389 . tcp }")
 
 
 def interface_deleted(lab):
-    lab.nft("router", 'delete element inet detour interfaces_rdp { "eth0" }')
+    lab.nft("router", 'delete element inet detour interfaces_eth0/eth1 { "eth0" }')
 
 
 def foreign_exception(lab):
@@ -51,11 +51,11 @@ def foreign_exception(lab):
 
 
 def foreign_element(lab):
-    lab.nft("router", "add element inet detour interfaces_rdp { \"eth9\" }")
+    lab.nft("router", "add element inet detour interfaces_eth0/eth1 { \"eth9\" }")
 
 
 def mark_rule_deleted(lab):
-    delete_rule(lab, "mark_", "mark")
+    delete_rule(lab, "mark-", "mark")
 
 
 def select_rule_deleted(lab):
@@ -63,7 +63,11 @@ def select_rule_deleted(lab):
 
 
 def refuse_rule_deleted(lab):
-    delete_rule(lab, "mark_", "refuse")
+    delete_rule(lab, "redirect_", "refuse")
+
+
+def take_rule_deleted(lab):
+    delete_rule(lab, "redirect_", "take")
 
 
 def convert_rule_deleted(lab):
@@ -144,6 +148,7 @@ DAMAGES = [
     damage(mark_rule_deleted, "create", "missing", "nft_rule", "leak"),
     damage(select_rule_deleted, "create", "missing", "nft_rule", "leak"),
     damage(refuse_rule_deleted, "create", "missing", "nft_rule", "leak"),
+    damage(take_rule_deleted, "create", "missing", "nft_rule", "none"),
     damage(convert_rule_deleted, "create", "missing", "nft_rule", "outage"),
     damage(convert_rule_moved_in_front, "move", "misordered", "nft_rule", "outage"),
     damage(guard_deleted, "create", "missing", "nft_rule", "exposed"),

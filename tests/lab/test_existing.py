@@ -77,7 +77,7 @@ def test_keep_is_reported_as_exposed(lab_with_session, family):
     lab, _ = lab_with_session
     lab.apply(wanted("redirect"))
     plan = lab.detour("plan", wanted("keep"))
-    assert ("create", "nft_rule", "exposed") in plan.steps("action", "kind", "effect")
+    assert ("update", "nft_rule", "exposed") in plan.steps("action", "kind", "effect")
 
 
 def test_tracked_leaves_a_session_alone_that_conntrack_knows(lab, family):

@@ -49,11 +49,17 @@ def test_many_networks_are_one_step_that_lists_twenty(lab):
     assert len(step["after"]["elem"] if isinstance(step["after"], dict) else step["after"]) <= 20
 
 
-def test_one_port_more_is_one_element(lab):
-    new = document(None, redirect(services=["3389/tcp", "22/tcp"]))
-    plan, sent = change(lab, document(), new)
-    assert plan.steps("action", "kind", "count") == [("create", "nft_element", 1)]
-    assert len(sent) == 1
+def test_one_port_more_is_another_set_for_this_redirect_alone(lab):
+    other = redirect(name="other", servers={"networks": ["10.9.0.0/24"]})
+    new = document(None, [redirect(services=["3389/tcp", "22/tcp"]), other])
+    plan, sent = change(lab, document(None, [redirect(), other]), new)
+    assert plan.steps("action", "kind", "count", "redirects") == [
+        ("create", "nft_set", None, ["rdp"]),
+        ("create", "nft_element", 2, ["rdp"]),
+        ("update", "nft_rule", None, ["rdp"]),
+        ("update", "nft_rule", None, ["rdp"]),
+    ]
+    assert len(sent) == 4
 
 
 def test_a_changed_gateway_address_is_one_route_updated(lab):

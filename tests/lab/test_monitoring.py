@@ -70,7 +70,7 @@ def test_conflicts_and_warnings_are_counted(lab, file):
 
 def test_names_from_live_rules_are_escaped(lab, file):
     lab.apply(document())
-    comment = "mark a\\b"
+    comment = "take a\\b"
     lab.tool("router", ["nft", "add", "rule", "inet", "detour", "select", "counter",
                         "comment", f'"{comment}"'])  # fmt: skip
     lab.detour("drift", document(), "--prometheus", str(file))
@@ -130,10 +130,10 @@ def test_in_sync_is_ok(lab):
 
 def test_a_leak_is_critical(lab):
     lab.apply(document())
-    lab.nft("router", "delete element inet detour services_rdp { 3389 . tcp }")
+    lab.nft("router", "delete element inet detour services_3389/tcp { 3389 . tcp }")
     code, text, numbers = plugin(lab, document())
     assert (code, numbers["steps"], numbers["leak"]) == (2, 1, 1)
-    assert text.startswith("drift, effect leak: nft_element services_rdp")
+    assert text.startswith("drift, effect leak: nft_element services_3389/tcp")
     assert text.endswith(" is missing")
 
 

@@ -116,7 +116,7 @@ DISTURBANCES = {
     "a route gone": lambda lab: lab.ip("router", "route del default table 103"),
     "a policy rule gone": lambda lab: lab.ip("router", "rule del priority 101"),
     "an element gone": lambda lab: lab.nft(
-        "router", "delete element inet detour services_rdp { 3389 . tcp }"
+        "router", "delete element inet detour services_3389/tcp { 3389 . tcp }"
     ),
     "a rule added to our table": lambda lab: lab.nft(
         "router", "insert rule inet detour prerouting accept"

@@ -211,7 +211,7 @@ def test_the_svg_is_well_formed_whatever_people_write(lab, tmp_path):
     wanted = document(gateway(description=HOSTILE), many)
     lab.apply(wanted)
     lab.tool("router", ["nft", "add", "rule", "inet", "detour", "select", "counter",
-                        "comment", '"mark a<b&c"'])  # fmt: skip
+                        "comment", '"take a<b&c"'])  # fmt: skip
     code, root = drawn(lab, wanted, tmp_path / "a.svg")
     assert code in (2, 3) and {element.tag for element in root.iter()} == {
         SVG + name for name in ("svg", "title", "desc", "style", "rect", "text", "path", "g")

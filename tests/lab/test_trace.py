@@ -227,7 +227,7 @@ def test_a_spoofing_gateways_answers_come_back_to_it(strict_lab, family):
 def test_a_spoofing_gateway_whose_connections_are_not_marked_is_cut_off(lab, family):
     wanted = document(gateway(spoofs_clients=True))
     lab.apply(wanted)
-    lab.nft("router", 'delete element inet detour interfaces_rdp { "eth2" }')
+    lab.nft("router", 'delete element inet detour interfaces_eth0/eth2 { "eth2" }')
     result = trace(lab, wanted, family.client, family.server)
     assert (result.exit, result.json["trace"]["end"]) == (2, "dropped")
 

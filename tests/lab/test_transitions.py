@@ -45,6 +45,47 @@ def test_no_selected_packet_slips_past_while_the_document_changes(strict_lab, fa
     assert len(seen.at("server", 3389)) == 0
 
 
+# What FIRST is without sets and chains that redirects share.
+UNSHARED = """
+table inet detour {
+  map servers4 { type ipv4_addr : verdict; flags interval; }
+  map servers6 { type ipv6_addr : verdict; flags interval; }
+  set interfaces_rdp { type ifname; flags interval; elements = { "eth0" } }
+  set services_rdp {
+    type inet_service . inet_proto; flags interval; elements = { 3389 . tcp }
+  }
+  chain mark_rdp {
+    ct state invalid,untracked counter drop comment "refuse rdp"
+    tcp flags & (fin|syn|rst|ack) != syn return comment "keep rdp tcp"
+    counter ct mark set ct mark & 0xffffff0f | 0x10 comment "mark rdp"
+  }
+  chain redirect_rdp {
+    iifname @interfaces_rdp th dport . meta l4proto @services_rdp meta nfproto ipv4 \
+      goto mark_rdp comment "select rdp ipv4"
+    iifname @interfaces_rdp th dport . meta l4proto @services_rdp meta nfproto ipv6 \
+      goto mark_rdp comment "select rdp ipv6"
+  }
+}
+add element inet detour servers4 { 10.1.0.0/24 : goto redirect_rdp }
+add element inet detour servers6 { 2001:db8:1::/64 : goto redirect_rdp }
+"""
+
+
+def test_no_selected_packet_slips_past_while_another_layout_becomes_ours(strict_lab, family):
+    lab = strict_lab
+    lab.apply(FIRST)
+    lab.nft("router", "flush map inet detour servers4\nflush map inet detour servers6\n"
+            "delete chain inet detour redirect_rdp\n" + UNSHARED)  # fmt: skip
+    with lab.watch("server", "gateway") as seen:
+        with Flood(seen, first_packets(family, 3389)) as flood:
+            result = lab.apply(FIRST)
+    assert flood.sent > 0
+    assert seen.at("gateway", 3389)
+    assert len(seen.at("server", 3389)) == 0
+    assert "nft_table" not in [kind for (kind,) in result.steps("kind")]
+    assert lab.detour("drift", FIRST).exit == 0
+
+
 @pytest.mark.parametrize("name", ["first", "a_new_table", "a_new_mark", "all_of_a_gateway"])
 def test_every_unselected_packet_arrives_while_the_document_changes(strict_lab, family, name):
     lab = strict_lab

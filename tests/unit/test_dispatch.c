@@ -438,10 +438,10 @@ static void trial_run(const struct nft_table *table, enum hook hook, struct tria
 	for (size_t i = 0; i < walk.step_count; i++) {
 		const struct walk_step *step = &walk.steps[i];
 
-		if (step->rule->role != ROLE_MARK || !step->held)
+		if (step->rule->role != ROLE_TAKE || !step->held)
 			continue;
 		trial->counted_times++;
-		assert_int_equal(sscanf(step->rule->comment, "mark %31s", trial->counted_by), 1);
+		assert_int_equal(sscanf(step->rule->comment, "take %31s", trial->counted_by), 1);
 	}
 	arena_free(&arena);
 }

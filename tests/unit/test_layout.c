@@ -195,6 +195,63 @@ static void test_shared_chains_keep_their_names_when_others_come(void **state)
 	free(first);
 }
 
+/* The same lists in two orders. */
+static const struct {
+	const char *one, *other, *prefix, *name; /* NULL: the prefix and a digest */
+} sharing[] = {
+	{ "['eth0','eth1']", "['eth1','eth0']", "interfaces_", "interfaces_eth0/eth1" },
+	{ "['a','b','c']", "['c','b','a']", "interfaces_", "interfaces_a/b/c" },
+	{ "['a','b','c','d']", "['d','c','b','a']", "interfaces_", NULL },
+	{ "['vlan*']", "['vlan*','vlan7']", "interfaces_", NULL },
+	{ "['a','}b']", "['}b','a']", "interfaces_", NULL },
+	{ "['3389/tcp']", "['3389/tcp']", "services_", "services_3389/tcp" },
+	{ "['22/tcp','5900-5910/udp']", "['5900-5910/udp','22/tcp']", "services_",
+	  "services_22/tcp_5900-5910/udp" },
+	{ "['1/tcp','2/tcp','3/tcp','4/tcp']", "['4/tcp','1/tcp','3/tcp','2/tcp']", "services_",
+	  NULL },
+};
+
+static char *sharing_text(size_t i)
+{
+	static const char redirect[] = "{'name':'%s','gateway':'scb','clients':{'interfaces':%s},"
+				       "'servers':{'networks':['10.1.%d.0/24']},'services':%s}";
+	bool services = !strcmp(sharing[i].prefix, "services_");
+	char *text;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	fputs("{'version':1,'gateways':[" GATEWAY("") "],'redirects':[", out);
+	fprintf(out, redirect, "a", services ? "['eth0']" : sharing[i].one, 1,
+		services ? sharing[i].one : "['22/tcp']");
+	fputs(",", out);
+	fprintf(out, redirect, "b", services ? "['eth0']" : sharing[i].other, 2,
+		services ? sharing[i].other : "['22/tcp']");
+	fputs("]}", out);
+	fclose(out);
+	return text;
+}
+
+static void test_equal_sets_are_one_and_named_after_what_they_hold(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(sharing); i++) {
+		size_t length = strlen(sharing[i].prefix);
+		char *text = sharing_text(i);
+		struct layout_test made;
+		const struct nft_set *set;
+
+		layout_make(text, &made);
+		set = find_map(&made.table, sharing[i].prefix);
+		assert_non_null(set);
+		if (sharing[i].name)
+			assert_string_equal(set->name, sharing[i].name);
+		else
+			assert_int_equal(strspn(set->name + length, "0123456789abcdef"), 16);
+		layout_free(&made);
+		free(text);
+	}
+}
+
 /* The kernel takes 255 bytes; nft(8) 127 of a comment. */
 static void test_names_of_31_characters_fit(void **state)
 {
@@ -224,6 +281,7 @@ int main(void)
 		cmocka_unit_test(test_layouts_are_as_expected),
 		cmocka_unit_test(test_a_thousand_redirects_of_one_network_are_found_by_service),
 		cmocka_unit_test(test_shared_chains_keep_their_names_when_others_come),
+		cmocka_unit_test(test_equal_sets_are_one_and_named_after_what_they_hold),
 		cmocka_unit_test(test_names_of_31_characters_fit),
 	};
 

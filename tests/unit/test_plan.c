@@ -121,7 +121,7 @@ static void conversion_gone(struct fake *fake)
 
 static void refusal_gone(struct fake *fake)
 {
-	remove_nft_rule(fake, "mark_rdp", ROLE_REFUSE);
+	remove_nft_rule(fake, "redirect_rdp", ROLE_REFUSE);
 }
 
 static void table_gone(struct fake *fake)
@@ -167,7 +167,7 @@ static void dormant(struct fake *fake)
 
 static void set_of_another_type(struct fake *fake)
 {
-	nft_set_find(fake_nft(fake), "services_rdp")->foreign_flags = true;
+	nft_set_find(fake_nft(fake), "services_3389/tcp")->foreign_flags = true;
 }
 
 static struct nft_rule *add_rule(struct fake *fake, struct nft_chain *chain, const char *comment)
@@ -206,7 +206,7 @@ static void foreign_objects(struct fake *fake)
 	chain->rules[0] = chain->rules[1];
 	chain->rules[1] = guard;
 	add_rule(fake, nft_chain_find(table, "prerouting"), "");
-	nft_set_find(table, "services_rdp")->element_count = 0;
+	nft_set_find(table, "services_3389/tcp")->element_count = 0;
 }
 
 static void strict_again(struct fake *fake)
@@ -268,6 +268,13 @@ static void some_connections(struct fake *fake)
 #define RDP_OF_TWO                                                                                 \
 	"{'name':'rdp','gateway':'two','clients':{'interfaces':['eth0']},"                         \
 	"'servers':{'networks':['10.1.0.0/24','2001:db8:1::/64']},'services':['3389/tcp']}"
+/* Redirects that share what they can. */
+#define A(services)                                                                                \
+	"{'name':'a','gateway':'scb','clients':{'interfaces':['eth0','eth1']},"                    \
+	"'servers':{'networks':['10.1.0.0/24']},'services':['" services "']}"
+#define B                                                                                          \
+	"{'name':'b','gateway':'scb','clients':{'interfaces':['eth0','eth1']},"                    \
+	"'servers':{'networks':['10.1.1.0/24']},'services':['3389/tcp']}"
 #define OTHER_GATEWAY(address, mark, table)                                                        \
 	"{'name':'scb','interface':'eth2','addresses':['" address                                  \
 	"','2001:db8:2::10'],'mark':'" mark "','table':" table ",'priority':100}"
@@ -303,6 +310,10 @@ static const struct plan_case {
 	  DOCUMENT(GATEWAY(""), RDP) },
 	{ "redirect_added_overlapping", 0, DOCUMENT(GATEWAY(""), RDP), NULL,
 	  DOCUMENT(GATEWAY(""), RDP "," SSH) },
+	{ "service_added_to_one_of_two", 0, DOCUMENT(GATEWAY(""), A("3389/tcp") "," B), NULL,
+	  DOCUMENT(GATEWAY(""), A("22/tcp','3389/tcp") "," B) },
+	{ "service_removed_from_one_of_two", 0, DOCUMENT(GATEWAY(""), A("22/tcp','3389/tcp") "," B),
+	  NULL, DOCUMENT(GATEWAY(""), A("3389/tcp") "," B) },
 	{ "destroy", 1, DOCUMENT(GATEWAY(""), RDP), some_connections, "" },
 	{ "destroy_rp_filter_overridden", 1, DOCUMENT(GATEWAY(""), RDP), strict_again, "" },
 	{ "on_loss_bypass_to_block", 0, DOCUMENT(GATEWAY(",'on_loss':'bypass'"), RDP), NULL,

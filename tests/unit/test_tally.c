@@ -43,8 +43,8 @@ static void traffic(struct fake *fake)
 {
 	counter_set(rule_find(fake, "prerouting", "convert scb"), 1000, 1500000);
 	counter_set(rule_find(fake, "forward", "guard scb"), 2, 120);
-	counter_set(rule_find(fake, "mark_rdp", "mark rdp"), 7, 420);
-	counter_set(rule_find(fake, "mark_rdp", "refuse rdp"), 1, 40);
+	counter_set(rule_find(fake, "redirect_rdp", "take rdp"), 7, 420);
+	counter_set(rule_find(fake, "redirect_rdp", "refuse rdp"), 1, 40);
 	fake_connections_add(fake, 0x10, 3);
 	fake_connections_add(fake, 0xf1f, 2);
 	fake_connections_add(fake, 0x20, 4);
