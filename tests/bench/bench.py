@@ -23,7 +23,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Callable
 
-from routers import TOOLS, Netlink, Routers, interleave, lab, ratio
+from routers import TOOLS, Netlink, RouteNews, Routers, interleave, lab, ratio
 from cases import (
     SERVERS, Case, Redirect, case_networks, case_redirects, networks, procedure, traffic, wanted)
 
@@ -169,6 +169,39 @@ def example_among_rules():
         return take_turns(detour(router, "drift", path), bare(routers, router, path))
 
 
+# -- A link that comes back ----------------------------------------------------------------------
+
+LOSSES = 20
+
+
+@contextlib.contextmanager
+def watching(router, path):
+    """A function that waits for the next event of that name of a watcher that repairs."""
+    words = ["ip", "netns", "exec", router.name, lab.DETOUR, "watch", "--repair", "--json", path]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as watcher:
+        try:
+            yield lambda name: next(e for e in map(json.loads, watcher.stdout) if e["event"] == name)
+        finally:
+            watcher.terminate()
+
+
+def returns_of_the_link():
+    """Milliseconds from `ip link set up`, itself included, to the gateway's route."""
+    took = []
+    with router_of(EXAMPLE) as (_, router, path), watching(router, path) as wait_for:
+        wait_for("in-sync")
+        with contextlib.closing(RouteNews(router.name)) as news:
+            for _ in range(LOSSES):
+                router.ip("link set eth2 down")
+                wait_for("drift")
+                started = time.monotonic()
+                router.ip("link set eth2 up")
+                news.wait(EXAMPLE["gateways"][0]["table"])
+                took.append(1000 * (time.monotonic() - started))
+                wait_for("repaired")
+    return took
+
+
 # -- Many networks -------------------------------------------------------------------------------
 
 
@@ -311,6 +344,27 @@ class Row:
             return False
         return value > self.target if self.sense == AT_MOST else value < self.target
 
+    def ratio_text(self, value):
+        return f"{value:.2f}"
+
+    def target_text(self):
+        return "" if self.target is None else f"{self.sense} {self.target:g}"
+
+
+@dataclass
+class Limit(Row):
+    """Beside nothing but the worst of its own figures: the target is one for their median."""
+
+    def measure(self):
+        figures = self.compare()
+        return statistics.median(figures), max(figures), statistics.median(figures)
+
+    def ratio_text(self, value):
+        return ""
+
+    def target_text(self):
+        return f"{super().target_text()} {self.unit}"
+
 
 UNITS = {
     "ms": lambda sample: 1000 * sample.seconds,
@@ -328,6 +382,8 @@ ROWS = [
     Row("crowded", "the same, beside 500,000 routes, 20,000 nft rules", "on an empty router",
         example_in_crowd, target=1.2),
     Row("rules", "the same, beside 1,000 policy rules", BARE, example_among_rules),
+    Limit("link", f"the route is back after a loss of the link, median of {LOSSES}",
+          "the slowest of them", returns_of_the_link, target=50),
     Row("drift", "drift in sync: 100,000 networks", "nft -j list table inet detour",
         drift_beside_list, target=0.35),
     Row("drift-memory", "the same, peak memory", "nft -j list table inet detour",
@@ -364,10 +420,10 @@ def print_row(row):
     """Whether it met its target."""
     ours, beside, value = row.measure()
     short = row.falls_short(value)
-    target = "" if row.target is None else f"{row.sense} {row.target:g}"
     verdict = "" if row.target is None else "SHORT" if short else "ok"
     print(LINE.format(row.name, row.work, figure(ours, row.unit), row.beside,
-                      figure(beside, row.unit), f"{value:.2f}", target, verdict).rstrip(), flush=True)
+                      figure(beside, row.unit), row.ratio_text(value), row.target_text(),
+                      verdict).rstrip(), flush=True)
     return not short
 
 

@@ -29,6 +29,15 @@ SERVER_HOP = {4: "192.168.1.2", 6: "fd00:1::2"}
 MAC, HOP = "02:00:00:00:00:01", "02:00:00:00:00:02"
 
 
+def netlink_socket(namespace, bus):
+    with open("/proc/self/ns/net", "rb") as home, open(f"/run/netns/{namespace}", "rb") as there:
+        lab.call(lab.libc.setns, there.fileno(), lab.CLONE_NEWNET)
+        try:
+            return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, bus)
+        finally:
+            lab.call(lab.libc.setns, home.fileno(), lab.CLONE_NEWNET)
+
+
 class Netlink:
     """A netfilter socket in a namespace, for what nft is too slow to be timed with."""
 
@@ -39,10 +48,7 @@ class Netlink:
     SOL_NETLINK, ADD_MEMBERSHIP, NFTABLES_GROUP = 270, 1, 7
 
     def __init__(self, namespace):
-        with open("/proc/self/ns/net", "rb") as home, open(f"/run/netns/{namespace}", "rb") as there:
-            lab.call(lab.libc.setns, there.fileno(), lab.CLONE_NEWNET)
-            self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, self.NETLINK_NETFILTER)
-            lab.call(lab.libc.setns, home.fileno(), lab.CLONE_NEWNET)
+        self.socket = netlink_socket(namespace, self.NETLINK_NETFILTER)
         self.socket.setsockopt(socket.SOL_SOCKET, self.SO_SNDBUFFORCE, 1 << 28)
 
     def close(self):
@@ -119,6 +125,26 @@ def records_in(data, head, kind_at):
         size = struct.unpack_from("=I" if head > 4 else "=H", data)[0]
         yield struct.unpack_from("=H", data, kind_at)[0], data[head:size]
         data = data[(size + 3) & ~3 :]
+
+
+class RouteNews:
+    """What the kernel says of IPv4 routes in a namespace."""
+
+    NETLINK_ROUTE, IPV4_ROUTES, NEWROUTE, TABLE = 0, 0x40, 24, 4
+
+    def __init__(self, namespace):
+        self.socket = netlink_socket(namespace, self.NETLINK_ROUTE)
+        self.socket.bind((0, self.IPV4_ROUTES))
+        self.socket.settimeout(lab.PATIENCE)
+
+    def wait(self, table):
+        """Returns once there is a route more in the table."""
+        while not any(kind == self.NEWROUTE and body[self.TABLE] == table
+                      for kind, body in messages_in(self.socket.recv(1 << 16))):
+            pass
+
+    def close(self):
+        self.socket.close()
 
 
 def messages_in(packet):
