@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <linux/fib_rules.h>
 #include <linux/netconf.h>
 #include <linux/netfilter.h>
@@ -182,21 +183,20 @@ static void generation_judge(struct events *events, const struct nlmsghdr *messa
 	const struct nlattr *found[NFTA_GEN_PROC_NAME + 1];
 	bool is_touched = events->is_touched;
 	uint32_t generation;
+	long pid;
 
 	events->is_touched = false;
 	rtnl_attributes(message, sizeof(struct nfgenmsg), found, NFTA_GEN_PROC_NAME);
 	generation = ntohl(attribute_u32(found[NFTA_GEN_ID], 0));
-	/* What the last look has seen already; numbers go round. */
-	if (!is_touched || (int32_t)(generation - events->generation) <= 0)
+	pid = ntohl(attribute_u32(found[NFTA_GEN_PROC_PID], 0));
+	/* What the last look has seen already, numbers go round; or what we did after it. */
+	if (!is_touched || (int32_t)(generation - events->generation) <= 0 || pid == getpid())
 		return;
 	events->causes |= CAUSE_TABLE;
-	if (!found[NFTA_GEN_PROC_PID] || !found[NFTA_GEN_PROC_NAME])
+	if (!pid || !found[NFTA_GEN_PROC_NAME])
 		return;
 	events->culprit = 0;
-	events->suspect = (struct suspect){
-		.pid = ntohl(attribute_u32(found[NFTA_GEN_PROC_PID], 0)),
-		.is_certain = true,
-	};
+	events->suspect = (struct suspect){ .pid = pid, .is_certain = true };
 	strncpy(events->suspect.name, mnl_attr_get_str(found[NFTA_GEN_PROC_NAME]),
 		SUSPECT_NAME - 1);
 }
@@ -316,6 +316,8 @@ unsigned int events_read(struct events *events)
 	const struct netlink_reader route = { .message = route_take, .context = events };
 	const struct netlink_reader netfilter = { .message = netfilter_take, .context = events };
 
+	struct suspect suspect = { 0 };
+
 	events->causes = 0;
 	events->culprit = 0;
 	if (netlink_listen(events->route, &route))
@@ -324,7 +326,9 @@ unsigned int events_read(struct events *events)
 		events->causes |= CAUSE_LOST;
 	/* Only once a reading: it costs a look into /proc. */
 	if (events->culprit)
-		suspect_of_port(events->culprit, &events->suspect);
+		suspect_of_port(events->culprit, &suspect);
+	if (suspect.pid && suspect.pid != getpid())
+		events->suspect = suspect;
 	return events->causes;
 }
 

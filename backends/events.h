@@ -51,7 +51,7 @@ void events_concern(struct events *events, const struct document *document,
 /* Takes all that has arrived. The set of causes; 0: nothing that matters to us. */
 unsigned int events_read(struct events *events);
 
-/* Who did the last of it since the last look; pid 0: not known. */
+/* Who did the last of it of which that is known, and not we ourselves; pid 0: nobody. */
 const struct suspect *events_suspect(const struct events *events);
 
 #endif

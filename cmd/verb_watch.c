@@ -102,13 +102,11 @@ static enum pace_urgency urgency_of(unsigned int causes)
 	return causes & CAUSE_ROUTE ? PACE_SOON : PACE_SETTLE;
 }
 
-static void events_take(struct watch *watch, int64_t now)
+void watch_note(struct watch *watch, unsigned int causes)
 {
-	unsigned int causes = events_read(watch->events);
-
 	watch->causes |= causes;
 	if (causes)
-		pace_event(&watch->pace, now, urgency_of(causes));
+		pace_event(&watch->pace, boot_clock(), urgency_of(causes));
 }
 
 static void files_take(struct watch *watch, int64_t now)
@@ -162,7 +160,7 @@ static void watch_run(struct watch *watch)
 	while (signals_read(watch) && !watch->is_ending) {
 		int64_t now = boot_clock();
 
-		events_take(watch, now);
+		watch_note(watch, events_read(watch->events));
 		files_take(watch, now);
 		if (owner_fd() >= 0)
 			owner_serve();

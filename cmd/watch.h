@@ -51,6 +51,11 @@ struct watch {
 	char told[DIGEST_TEXT]; /* of the state that was told last: it is told once */
 };
 
+/* verb_watch.c */
+
+/* A set of enum event_cause, maybe empty, that calls for a look. */
+void watch_note(struct watch *watch, unsigned int causes);
+
 /* watch_look.c */
 
 /* Looks, repairs what it may, tells what is new, and sets the pace. */

@@ -161,6 +161,7 @@ void watch_look(struct watch *watch)
 {
 	struct context *context = watch->context;
 	const struct comparison *look;
+	unsigned int late;
 	bool must_protect;
 
 	changes_renew(&watch->changes);
@@ -171,6 +172,8 @@ void watch_look(struct watch *watch)
 		repair(watch);
 	else
 		compare(context);
+	/* What the look has seen may be announced, and by whom, only since it began. */
+	late = events_read(watch->events);
 	judge(watch, boot_clock());
 	watch->is_ending = !strcmp(context->error.code, "no-protection");
 	look = latest(context);
@@ -178,6 +181,7 @@ void watch_look(struct watch *watch)
 		events_concern(watch->events, &context->document, &look->observed, &look->plan);
 	must_protect = watch->options.protect && is_unprotected(look);
 	watch->causes = 0;
+	watch_note(watch, late);
 	/* What ends the watch is told with its end. */
 	if (watch->is_ending)
 		return;

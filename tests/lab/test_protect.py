@@ -317,19 +317,13 @@ def connect_all(lab, addresses):
     return answers
 
 
-def await_order(lab, watcher):
-    """It holds back at most a minute after a fight."""
-    while lab.detour("drift", document()).exit:
-        watcher.wait("repaired", exit=0, seconds=60)
-
-
 def test_nothing_leaks_while_others_flush_everything_all_the_time(lab, record_property):
     """Of 1,000 selected connections, among 100 flushes a second, none reaches the server."""
     with protected(lab, "--repair") as watcher:
         before = handle(lab)
         with lab.watch("server") as watch, Flusher(lab) as flusher:
             answers = connect_all(lab, [IPV4.server, IPV6.server] * 500)
-        await_order(lab, watcher)
+        watcher.await_order(lab, document())
         assert handle(lab) == before and flags(lab) == OWNED
         for family in (IPV4, IPV6):
             assert lab.connect("client", family.server, 3389) == "gateway"
@@ -347,5 +341,5 @@ def test_without_protection_the_same_flushes_let_connections_through(lab):
         with Flusher(lab):
             assert connect_all(lab, [IPV4.server, IPV6.server] * 20)["server"]
             watcher.wait("backing-off")
-        await_order(lab, watcher)
+        watcher.await_order(lab, document())
         assert lab.connect("client", IPV4.server, 3389) == "gateway"

@@ -11,7 +11,6 @@ import resource
 import shutil
 import signal
 import socket
-import statistics
 import struct
 import subprocess
 import time
@@ -87,7 +86,7 @@ def test_whatever_is_undone_is_put_back(strict_lab):
             undo(lab)
             line = watcher.wait("repaired", "backing-off", exit=0)
             assert kind in [kind for _, kind, _ in objects(line)]
-            assert lab.detour("drift", document()).exit == 0
+            watcher.await_order(lab, document())
             watcher.hang_up()  # a new beginning: this is no fight
             watcher.wait("document")
             watcher.wait("in-sync")
@@ -119,31 +118,26 @@ def await_route(sock):
             data = data[(size + 3) & ~3 :]
 
 
-def test_the_route_is_back_at_once_after_a_loss_of_the_link(lab, record_property):
-    """The median of 20 losses is below 50 ms, ip(8) itself included, and nothing leaks meanwhile."""
-    with Watcher(lab, "--repair", document=document(), program=DETOUR_PLAIN) as watcher:
+def test_the_route_is_back_at_once_after_each_loss_of_the_link(lab):
+    """And nothing leaks meanwhile. How long it takes is a row of the bench."""
+    with Watcher(lab, "--repair", document=document()) as watcher:
         watcher.wait("repaired", exit=0)
-        took = []
         with lab.inside("router"):
             sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
         make = lambda number: tcp_packet("10.0.0.2", "10.1.0.5", 1024 + number % 60000, 3389)
         with sock, lab.watch("server") as watch, Flood(watch, make):
             sock.bind((0, RTMGRP_IPV4_ROUTE))
             sock.settimeout(PATIENCE)
-            for _ in range(20):
+            for _ in range(10):
                 lab.ip("router", "link set eth2 down")
                 watcher.wait("drift")
-                start = time.monotonic()
                 lab.ip("router", "link set eth2 up")
                 await_route(sock)
-                took.append(time.monotonic() - start)
                 watcher.wait("repaired")
             lab.link_up("eth2")
             watcher.wait("repaired", exit=0)
         assert not watch.at("server", 3389)
-        median = statistics.median(took)
-        record_property("route_back_ms", round(median * 1000, 1))
-        assert median < 0.05, took
+        assert "backing-off" not in watcher.names()
 
 
 # -- Floods, fights, floods of events ------------------------------------------------------------

@@ -114,6 +114,11 @@ class Watcher:
                     return line
             assert self.read(end - time.monotonic()), f"{names} did not come: {self!r}"
 
+    def await_order(self, lab, wanted):
+        """Returns when repairs have led there: at most a minute after a fight."""
+        while lab.detour("drift", wanted).exit:
+            self.wait("repaired", exit=0, seconds=60)
+
     def hang_up(self):
         """A request to read the document again."""
         self.process.send_signal(signal.SIGHUP)
