@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "backends/fake_parts.h"
+#include "reconcile/foreign.h"
 
 static struct fake *fake_of(struct kernel *kernel)
 {
@@ -211,6 +212,13 @@ static void observe_facts(const struct fake *fake, const struct scope *scope, st
 			observe_mark(fake, &out->rules[i].mark, out);
 }
 
+/* Nobody else has chains. */
+static void observe_foreign(struct state *out)
+{
+	out->foreign = arena_alloc(&out->arena, sizeof(*out->foreign));
+	out->foreign->arena = &out->arena;
+}
+
 /* The texts are the fake's, which keeps them until the end; the rest is a copy. */
 static int kernel_observe(struct kernel *kernel, const struct scope *scope, struct state *out,
 			  struct error *error)
@@ -225,6 +233,8 @@ static int kernel_observe(struct kernel *kernel, const struct scope *scope, stru
 	observe_filters(fake, scope, out);
 	observe_facts(fake, scope, out);
 	nft_table_copy(&out->arena, &fake->nft, &out->nft);
+	if (scope->foreign)
+		observe_foreign(out);
 	state_sort(out);
 	return 0;
 }

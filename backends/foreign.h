@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What others on the router do with marks, see reconcile/foreign.h. Nothing
- * here writes. Our own table, rules and routes are left out.
+ * here writes. Our own table is left out.
  */
 #ifndef BACKENDS_FOREIGN_H
 #define BACKENDS_FOREIGN_H
@@ -9,10 +9,14 @@
 #include "backends/netlink.h"
 #include "reconcile/error.h"
 #include "reconcile/foreign.h"
+#include "reconcile/state.h"
 
-/* All of it. foreign_free() is due in either case. 0, or -1 with *error. */
-int foreign_read(struct netlink *route, struct netlink *netfilter, struct foreign *out,
-		 struct error *error);
+/*
+ * Fills out->foreign, after out->nft: when the ruleset has changed since, the
+ * generation there becomes one that is gone, so that nothing is committed to
+ * it. 0, or -1 with *error.
+ */
+int foreign_read(struct netlink *netfilter, struct state *out, struct error *error);
 
 /*
  * foreign_nft.c: the rules of chains at the prerouting hook, and the rules that

@@ -54,7 +54,7 @@ static bool is_marker(const char *target)
 static void marker_add(const struct walk *walk, const char *target)
 {
 	struct foreign *out = walk->out;
-	struct arena *arena = &out->arena;
+	struct arena *arena = out->arena;
 
 	*ARENA_PUSH(arena, out->legacy, out->legacy_count,
 		    out->legacy_room) = (struct foreign_legacy){
@@ -84,8 +84,8 @@ static void entry_walk(struct walk *walk, const char *entry, size_t offset)
 		}
 	if (!strcmp(target, XT_ERROR_TARGET)) {
 		walk->chain = arena_printable(
-			&walk->out->arena,
-			arena_strdup(&walk->out->arena,
+			walk->out->arena,
+			arena_strdup(walk->out->arena,
 				     entry + target_offset + sizeof(struct xt_entry_target)));
 		walk->number = 0;
 		return;

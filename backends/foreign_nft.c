@@ -70,7 +70,7 @@ static int table_take(const struct nlmsghdr *message, void *context)
 {
 	struct ruleset *ruleset = context;
 	struct nftnl_table *in = nftnl_table_alloc();
-	struct arena *arena = &ruleset->out->arena;
+	struct arena *arena = ruleset->out->arena;
 
 	if (!in)
 		return -ENOMEM;
@@ -95,7 +95,7 @@ static bool table_matters(const struct ruleset *ruleset, uint8_t nfproto, const 
 
 static void chain_add(struct ruleset *ruleset, const struct nftnl_chain *in)
 {
-	struct arena *arena = &ruleset->out->arena;
+	struct arena *arena = ruleset->out->arena;
 	const char *type = nftnl_chain_get_str(in, NFTNL_CHAIN_TYPE);
 	struct base_chain chain = {
 		.nfproto = (uint8_t)nftnl_chain_get_u32(in, NFTNL_CHAIN_FAMILY),
@@ -168,7 +168,7 @@ static const char *text_of(const struct nlmsghdr *message, uint16_t type)
 static int rule_take(const struct nlmsghdr *message, void *context)
 {
 	struct ruleset *ruleset = context;
-	struct arena *arena = &ruleset->out->arena;
+	struct arena *arena = ruleset->out->arena;
 	const struct nfgenmsg *header = mnl_nlmsg_get_payload(message);
 	const char *table = text_of(message, NFTA_RULE_TABLE);
 	const char *name = text_of(message, NFTA_RULE_CHAIN);
@@ -275,7 +275,7 @@ static void rule_judge_place(const struct ruleset *ruleset, struct arena *arena,
 
 static int rule_read(struct ruleset *ruleset, const struct dumped *dumped)
 {
-	struct arena *arena = &ruleset->out->arena;
+	struct arena *arena = ruleset->out->arena;
 	struct foreign_rule rule = { .hook = dumped->hook };
 	struct foreign_reading reading = { arena, ruleset->nl, &rule };
 	struct nftnl_rule *in = nftnl_rule_alloc();

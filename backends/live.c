@@ -29,8 +29,21 @@ static struct live *live_of(struct kernel *kernel)
 	return (struct live *)kernel;
 }
 
-/* The tables in which something of ours may be: those we would use, and those we did use. */
-static void tables_find(const struct document *document, struct state *out, struct tables *tables)
+/* main and its like belong to everybody. */
+static bool rule_leads_to_table(const struct rule *rule, bool foreign)
+{
+	return rule->action == RULE_LOOKUP &&
+	       (rule->protocol == PROTOCOL_DETOUR ||
+		(foreign && rule->mark.mask && rule->table &&
+		 (rule->table < TABLE_DEFAULT || rule->table > TABLE_LOCAL)));
+}
+
+/*
+ * The tables in which something of ours may be: those we would use, and those
+ * we did use. Of others, those that a rule with a mark looks up.
+ */
+static void tables_find(const struct document *document, bool foreign, struct state *out,
+			struct tables *tables)
 {
 	for (size_t i = 0; i < document->gateway_count; i++)
 		tables_add(&out->arena, tables, document->gateways[i].table);
@@ -38,8 +51,7 @@ static void tables_find(const struct document *document, struct state *out, stru
 		if (out->rt_tables[i].own)
 			tables_add(&out->arena, tables, out->rt_tables[i].id);
 	for (size_t i = 0; i < out->rule_count; i++)
-		if (out->rules[i].protocol == PROTOCOL_DETOUR &&
-		    out->rules[i].action == RULE_LOOKUP)
+		if (rule_leads_to_table(&out->rules[i], foreign))
 			tables_add(&out->arena, tables, out->rules[i].table);
 	tables_sort(tables);
 }
@@ -49,7 +61,7 @@ static int routes_observe(struct live *live, const struct scope *scope, struct s
 {
 	struct tables tables = { 0 };
 
-	tables_find(scope->document, out, &tables);
+	tables_find(scope->document, scope->foreign, out, &tables);
 	for (enum family family = 0; family < FAMILY_COUNT; family++) {
 		for (size_t i = 0; i < tables.count; i++)
 			if (rtnl_read_table(live->route, family, tables.ids[i], out, error))
@@ -91,8 +103,8 @@ static int live_observe(struct kernel *kernel, const struct scope *scope, struct
 	struct record record;
 
 	/* Names and rules come first: they tell which tables to look at. */
-	if (names_read(document, out, error) ||
-	    rtnl_read_rules(live->route, document, out, error) ||
+	if (names_read(scope->foreign ? NULL : document, out, error) ||
+	    rtnl_read_rules(live->route, scope->foreign ? NULL : document, out, error) ||
 	    routes_observe(live, scope, out, error) ||
 	    rtnl_read_links(live->route, document, out, error) ||
 	    rtnl_read_next_hops(live->route, document, out, error) ||
@@ -100,7 +112,8 @@ static int live_observe(struct kernel *kernel, const struct scope *scope, struct
 	    record_read(&out->arena, &record, error) ||
 	    rtnl_read_rp_filters(live->route, scope, &record, out, error) ||
 	    conntrack_read(live->netfilter, scope, out, error) ||
-	    nft_observe(live, scope, out, error))
+	    nft_observe(live, scope, out, error) ||
+	    (scope->foreign && foreign_read(live->netfilter, out, error)))
 		return -1;
 	state_sort(out);
 	return 0;
@@ -157,13 +170,6 @@ static int live_commit(struct kernel *kernel, const struct step *steps, size_t c
 static int live_forget(struct kernel *kernel, const struct mark *mark, struct error *error)
 {
 	return conntrack_forget(live_of(kernel)->netfilter, mark, error);
-}
-
-int live_read_foreign(struct kernel *kernel, struct foreign *out, struct error *error)
-{
-	struct live *live = live_of(kernel);
-
-	return foreign_read(live->route, live->netfilter, out, error);
 }
 
 static int live_read_policy(struct kernel *kernel, enum family family, struct arena *arena,

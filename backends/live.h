@@ -4,14 +4,10 @@
 #define BACKENDS_LIVE_H
 
 #include "reconcile/error.h"
-#include "reconcile/foreign.h"
 #include "reconcile/kernel.h"
 
 /* NULL with *error: "no-permission" without CAP_NET_ADMIN. live_close() is due otherwise. */
 struct kernel *live_open(struct error *error);
-
-/* What others on the router do with marks: see backends/foreign.h. */
-int live_read_foreign(struct kernel *kernel, struct foreign *out, struct error *error);
 
 /*
  * Makes the table, when there is one, that of this process, which is an owner

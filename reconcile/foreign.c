@@ -8,13 +8,6 @@
 
 enum { NAME_BYTES = 16 };
 
-void foreign_free(struct foreign *foreign)
-{
-	state_free(&foreign->state);
-	arena_free(&foreign->arena);
-	*foreign = (struct foreign){ 0 };
-}
-
 size_t foreign_bytes(enum foreign_field field, enum family family)
 {
 	/* 0: an address */

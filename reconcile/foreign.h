@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What others on the router do with marks, as data: the rules of their chains
- * at the prerouting hook, whoever wrote them, and the policy rules, routes,
- * names and rp_filter values around them.
+ * at the prerouting hook, whoever wrote them.
  */
 #ifndef RECONCILE_FOREIGN_H
 #define RECONCILE_FOREIGN_H
@@ -12,7 +11,8 @@
 #include <stdint.h>
 
 #include "reconcile/arena.h"
-#include "reconcile/state.h"
+#include "reconcile/document.h"
+#include "reconcile/span.h"
 
 enum foreign_action {
 	FOREIGN_NOTHING,          /* counts or logs; drops, which no later rule can undo */
@@ -68,11 +68,9 @@ struct foreign_rule {
 };
 
 struct foreign {
-	struct arena arena;
+	struct arena *arena;        /* of the state */
 	struct foreign_rule *rules; /* in the order of evaluation */
 	size_t rule_count, rule_room;
-	/* Names, rp_filter, policy rules, and routes of the tables that those look up. */
-	struct state state;
 	/* iptables-legacy: rules that write marks, which only that program can show in full. */
 	struct foreign_legacy {
 		const char *place, *found, *remedy;
@@ -101,8 +99,6 @@ bool foreign_disjoint(const struct foreign_rule *a, const struct foreign_rule *b
 
 /* The rule in the words of nft(8), as far as it was understood. The arena owns the text. */
 const char *foreign_words(struct arena *arena, const struct foreign_rule *rule);
-
-void foreign_free(struct foreign *foreign);
 
 /* Bytes of a field's keys. */
 size_t foreign_bytes(enum foreign_field field, enum family family);

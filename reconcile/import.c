@@ -262,7 +262,7 @@ static void lookup_report(struct inference *in, const struct rule *rule)
 
 static void lookups_report(struct inference *in)
 {
-	const struct state *state = &in->foreign->state;
+	const struct state *state = in->state;
 
 	for (size_t i = 0; i < state->rule_count; i++)
 		if (state->rules[i].mark.mask && state->rules[i].protocol != PROTOCOL_DETOUR)
@@ -271,7 +271,7 @@ static void lookups_report(struct inference *in)
 
 static void names_report(struct inference *in)
 {
-	const struct state *state = &in->foreign->state;
+	const struct state *state = in->state;
 	struct arena *arena = &in->out->arena;
 
 	for (size_t i = 1; i < state->rt_table_count; i++) {
@@ -298,9 +298,10 @@ static void legacy_report(struct inference *in)
 	}
 }
 
-void import_infer(const struct foreign *foreign, struct import *out)
+void import_infer(const struct state *observed, struct import *out)
 {
-	struct inference in = { .foreign = foreign, .out = out };
+	const struct foreign *foreign = observed->foreign;
+	struct inference in = { .state = observed, .foreign = foreign, .out = out };
 
 	*out = (struct import){ 0 };
 	rules_catch(&in);

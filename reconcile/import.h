@@ -11,6 +11,7 @@
 
 #include "reconcile/arena.h"
 #include "reconcile/foreign.h"
+#include "reconcile/state.h"
 #include "reconcile/plan.h"
 
 /* An object of somebody else's, and why it is not in the document, or of what it is a twin. */
@@ -33,8 +34,12 @@ struct import {
 	size_t note_count, note_room;
 };
 
-/* *out does not point into foreign; import_free() is due. */
-void import_infer(const struct foreign *foreign, struct import *out);
+/*
+ * observed->foreign is there, and all names, policy rules, rp_filter values and
+ * routes of tables that rules with a mark look up. *out does not point into it;
+ * import_free() is due.
+ */
+void import_infer(const struct state *observed, struct import *out);
 void import_free(struct import *import);
 
 #endif

@@ -47,7 +47,7 @@ static bool gateway_has_name(const struct inference *in, const char *name)
 
 static const char *gateway_name(struct inference *in, uint32_t table)
 {
-	const struct state *state = &in->foreign->state;
+	const struct state *state = in->state;
 
 	for (size_t i = 0; i < state->rt_table_count; i++)
 		if (state->rt_tables[i].id == table && name_is_good(state->rt_tables[i].name) &&
@@ -59,7 +59,7 @@ static const char *gateway_name(struct inference *in, uint32_t table)
 /* Free for the lookup: neither another gateway's nor somebody else's. */
 static bool priority_is_free(const struct inference *in, const struct path *path, uint32_t priority)
 {
-	const struct state *state = &in->foreign->state;
+	const struct state *state = in->state;
 
 	for (size_t i = 0; i < in->gateway_count; i++) {
 		const struct gateway *other = &in->gateways[i];
@@ -91,8 +91,8 @@ static uint32_t priority_choose(const struct inference *in, const struct path *p
 
 static enum rp_filter_mode rp_filter_mode(const struct inference *in, const char *interface)
 {
-	const struct rp_filter *all = state_rp_filter(&in->foreign->state, "all");
-	const struct rp_filter *own = state_rp_filter(&in->foreign->state, interface);
+	const struct rp_filter *all = state_rp_filter(in->state, "all");
+	const struct rp_filter *own = state_rp_filter(in->state, interface);
 
 	return all && own && !all->value && !own->value ? RP_FILTER_OFF : RP_FILTER_LOOSE;
 }

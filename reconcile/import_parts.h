@@ -27,7 +27,8 @@ struct caught {
 };
 
 struct inference {
-	const struct foreign *foreign;
+	const struct state *state;
+	const struct foreign *foreign; /* the state's */
 	struct import *out;
 	struct caught *caught;
 	size_t caught_count;

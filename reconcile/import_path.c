@@ -146,7 +146,7 @@ static const char *lookup_wrong(struct inference *in, const struct rule *lookup)
 static const char *lookup_find(struct inference *in, enum family family, const struct mark *packet,
 			       struct path *path)
 {
-	const struct state *state = &in->foreign->state;
+	const struct state *state = in->state;
 
 	for (size_t i = 0; i < state->rule_count; i++) {
 		const struct rule *rule = &state->rules[i];
@@ -175,7 +175,7 @@ static const char *lookup_find(struct inference *in, enum family family, const s
 static const struct route *route_find(struct inference *in, enum family family, uint32_t table,
 				      const char **why)
 {
-	const struct state *state = &in->foreign->state;
+	const struct state *state = in->state;
 	struct arena *arena = &in->out->arena;
 	const struct route *found = NULL;
 

@@ -116,6 +116,8 @@ struct marked {
 	size_t connections;
 };
 
+struct foreign;
+
 struct state {
 	struct arena arena;
 	struct rt_table *rt_tables;
@@ -127,6 +129,9 @@ struct state {
 	struct rule *rules;
 	size_t rule_count, rule_room;
 	struct nft_table nft;
+
+	/* What others do with marks; only when the scope asks for it. In the arena. */
+	struct foreign *foreign;
 
 	/* Observed only: facts that decide what can be done, never differences by themselves. */
 	struct link *links;
@@ -148,6 +153,7 @@ struct scope {
 	bool everything; /* destroy: look for our routes in every table */
 	/* Undoing: an interface that no document names has lost our value already. */
 	bool every_rp_filter;
+	bool foreign;     /* what others do with marks, all policy rules and names included */
 	bool neighbours;  /* whether the next hops answer */
 	bool connections; /* how many connections bear the mark of each gateway and rule of ours */
 	/* Look at what else the router holds, too, for more warnings: at a cost that it decides. */

@@ -85,15 +85,16 @@ static void test_a_box_is_covered_by_several(void **state)
 
 /* --- rules in memory ---------------------------------------------------------- */
 
+static struct state observed;
 static struct foreign foreign;
 
 static struct foreign_rule *rule_add(enum foreign_action action, struct mark mark)
 {
 	struct foreign_rule *rule =
-		ARENA_PUSH(&foreign.arena, foreign.rules, foreign.rule_count, foreign.rule_room);
+		ARENA_PUSH(&observed.arena, foreign.rules, foreign.rule_count, foreign.rule_room);
 
-	rule->place =
-		arena_printf(&foreign.arena, "ip mangle PREROUTING handle %zu", foreign.rule_count);
+	rule->place = arena_printf(&observed.arena, "ip mangle PREROUTING handle %zu",
+				   foreign.rule_count);
 	rule->obscure = "";
 	rule->hook = 1;
 	rule->families[FAMILY_IPV4] = true;
@@ -107,20 +108,20 @@ static void on_interface(struct foreign_rule *rule, const char *name, bool negat
 	struct span span = interface_span(name);
 	struct spans spans = { 0 };
 
-	*ARENA_PUSH(&foreign.arena, spans.items, spans.count, spans.room) = span;
-	foreign_narrow_interfaces(&foreign.arena, rule, &spans, negate);
+	*ARENA_PUSH(&observed.arena, spans.items, spans.count, spans.room) = span;
+	foreign_narrow_interfaces(&observed.arena, rule, &spans, negate);
 }
 
 static void narrow(struct foreign_rule *rule, enum foreign_field field, const void *from,
 		   const void *to)
 {
 	struct spans spans = { 0 };
-	struct span *span = ARENA_PUSH(&foreign.arena, spans.items, spans.count, spans.room);
+	struct span *span = ARENA_PUSH(&observed.arena, spans.items, spans.count, spans.room);
 	size_t bytes = foreign_bytes(field, FAMILY_IPV4);
 
 	memcpy(span->from, from, bytes);
 	memcpy(span->to, to, bytes);
-	foreign_narrow(&foreign.arena, rule, field, FAMILY_IPV4, &spans, false);
+	foreign_narrow(&observed.arena, rule, field, FAMILY_IPV4, &spans, false);
 }
 
 static struct foreign_rule *step_1(const char *interface, uint8_t port)
@@ -146,7 +147,7 @@ static struct foreign_rule *step_3(void)
 
 static void steps_5_and_6(void)
 {
-	struct state *state = &foreign.state;
+	struct state *state = &observed;
 
 	*ARENA_PUSH(&state->arena, state->rules, state->rule_count,
 		    state->rule_room) = (struct rule){
@@ -160,10 +161,18 @@ static void steps_5_and_6(void)
 				.dev = "eth2" };
 }
 
+static int foreign_setup(void **state)
+{
+	(void)state;
+	foreign = (struct foreign){ .arena = &observed.arena };
+	observed.foreign = &foreign;
+	return 0;
+}
+
 static int foreign_teardown(void **state)
 {
 	(void)state;
-	foreign_free(&foreign);
+	state_free(&observed);
 	return 0;
 }
 
@@ -183,7 +192,7 @@ static void test_the_steps_become_a_document(void **state)
 	step_1("eth0", 22);
 	step_3();
 	steps_5_and_6();
-	import_infer(&foreign, &import);
+	import_infer(&observed, &import);
 	assert_non_null(wanted);
 	assert_true(json_equal(import.document, wanted));
 	assert_int_equal(import.unexpressed.count, 0);
@@ -206,10 +215,10 @@ static void test_what_a_document_cannot_hold_is_listed_alone(void **state)
 		memcpy(rule->interfaces.items->from, names[i], strlen(names[i]));
 		memcpy(rule->interfaces.items->to, names[i], strlen(names[i]));
 	}
-	foreign_obscure(&foreign.arena, step_1("eth0", 23), "match %s", "time\x1b");
+	foreign_obscure(&observed.arena, step_1("eth0", 23), "match %s", "time\x1b");
 	step_3();
 	steps_5_and_6();
-	import_infer(&foreign, &import);
+	import_infer(&observed, &import);
 	assert_int_equal(json_array_size(json_object_get(import.document, "redirects")), 1);
 	assert_int_equal(import.unexpressed.count, 1 + sizeof(names) / sizeof(*names));
 	for (size_t i = 0; i < import.unexpressed.count; i++)
@@ -222,7 +231,7 @@ static void test_nothing_becomes_a_document_of_nothing(void **state)
 	struct import import;
 
 	(void)state;
-	import_infer(&foreign, &import);
+	import_infer(&observed, &import);
 	assert_int_equal(json_array_size(json_object_get(import.document, "gateways")), 0);
 	assert_int_equal(import.unexpressed.count + import.duplicates.count, 0);
 	import_free(&import);
@@ -233,7 +242,7 @@ static void test_two_actions_or_conditions_of_a_kind_are_not_guessed_at(void **s
 	struct foreign_rule *rule = step_1("eth0", 22);
 
 	(void)state;
-	foreign_act(&foreign.arena, rule, FOREIGN_LEAVES, (struct mark){ 0 });
+	foreign_act(&observed.arena, rule, FOREIGN_LEAVES, (struct mark){ 0 });
 	on_interface(rule, "eth1", true);
 	assert_string_equal(rule->obscure, "more than one action, a second condition on the "
 					   "interface");
@@ -245,13 +254,14 @@ int main(void)
 		cmocka_unit_test_teardown(test_boxes_that_differ_in_one_side_are_one,
 					  arena_teardown),
 		cmocka_unit_test_teardown(test_a_box_is_covered_by_several, arena_teardown),
-		cmocka_unit_test_teardown(test_the_steps_become_a_document, foreign_teardown),
-		cmocka_unit_test_teardown(test_what_a_document_cannot_hold_is_listed_alone,
-					  foreign_teardown),
-		cmocka_unit_test_teardown(test_nothing_becomes_a_document_of_nothing,
-					  foreign_teardown),
-		cmocka_unit_test_teardown(
-			test_two_actions_or_conditions_of_a_kind_are_not_guessed_at,
+		cmocka_unit_test_setup_teardown(test_the_steps_become_a_document, foreign_setup,
+						foreign_teardown),
+		cmocka_unit_test_setup_teardown(test_what_a_document_cannot_hold_is_listed_alone,
+						foreign_setup, foreign_teardown),
+		cmocka_unit_test_setup_teardown(test_nothing_becomes_a_document_of_nothing,
+						foreign_setup, foreign_teardown),
+		cmocka_unit_test_setup_teardown(
+			test_two_actions_or_conditions_of_a_kind_are_not_guessed_at, foreign_setup,
 			foreign_teardown),
 	};
 
