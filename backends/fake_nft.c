@@ -463,6 +463,7 @@ static int step_apply(struct draft *draft, const struct step *step)
 	case KIND_RP_FILTER:
 	case KIND_ROUTE:
 	case KIND_RULE:
+	case KIND_HAND_RULE: /* nobody else has chains */
 	case KIND_COUNT:
 		break;
 	}

@@ -139,6 +139,7 @@ int fake_write(struct fake *fake, const struct step *step, struct error *error)
 	case KIND_NFT_SET:
 	case KIND_NFT_ELEMENT:
 	case KIND_NFT_RULE:
+	case KIND_HAND_RULE:
 	case KIND_COUNT:
 		break;
 	}

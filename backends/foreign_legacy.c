@@ -56,8 +56,7 @@ static void marker_add(const struct walk *walk, const char *target)
 	struct foreign *out = walk->out;
 	struct arena *arena = out->arena;
 
-	*ARENA_PUSH(arena, out->legacy, out->legacy_count,
-		    out->legacy_room) = (struct foreign_legacy){
+	*ARENA_PUSH(arena, out->legacy, out->legacy_count, out->legacy_room) = (struct legacy_rule){
 		.place = arena_printf(arena, "%s %s %s rule %zu", walk->protocol->command,
 				      walk->info->name, walk->chain, walk->number),
 		.found = arena_printf(arena, "target %s", target),

@@ -245,16 +245,60 @@ static const char *family_word(uint8_t nfproto)
 
 static void rule_identify(struct arena *arena, struct nftnl_rule *in, struct foreign_rule *rule)
 {
-	rule->nfproto = (uint8_t)nftnl_rule_get_u32(in, NFTNL_RULE_FAMILY);
-	rule->table = arena_strdup(arena, nftnl_rule_get_str(in, NFTNL_RULE_TABLE));
-	rule->chain = arena_strdup(arena, nftnl_rule_get_str(in, NFTNL_RULE_CHAIN));
-	rule->handle = nftnl_rule_get_u64(in, NFTNL_RULE_HANDLE);
-	rule->place = arena_printable(
-		arena, arena_printf(arena, "%s %s %s handle %llu", family_word(rule->nfproto),
-				    rule->table, rule->chain, (unsigned long long)rule->handle));
-	rule->families[FAMILY_IPV4] = rule->nfproto != NFPROTO_IPV6;
-	rule->families[FAMILY_IPV6] = rule->nfproto != NFPROTO_IPV4;
+	rule->hand.nfproto = (uint8_t)nftnl_rule_get_u32(in, NFTNL_RULE_FAMILY);
+	rule->hand.family = family_word(rule->hand.nfproto);
+	rule->hand.table = arena_strdup(arena, nftnl_rule_get_str(in, NFTNL_RULE_TABLE));
+	rule->hand.chain = arena_strdup(arena, nftnl_rule_get_str(in, NFTNL_RULE_CHAIN));
+	rule->hand.handle = nftnl_rule_get_u64(in, NFTNL_RULE_HANDLE);
+	rule->hand.place = arena_printable(
+		arena, arena_printf(arena, "%s %s %s handle %llu", family_word(rule->hand.nfproto),
+				    rule->hand.table, rule->hand.chain,
+				    (unsigned long long)rule->hand.handle));
+	rule->families[FAMILY_IPV4] = rule->hand.nfproto != NFPROTO_IPV6;
+	rule->families[FAMILY_IPV6] = rule->hand.nfproto != NFPROTO_IPV4;
 	rule->obscure = "";
+}
+
+static void counter_clear(struct nlattr *data)
+{
+	struct nlattr *attribute;
+
+	mnl_attr_for_each_nested(attribute, data)
+	{
+		memset(mnl_attr_get_payload(attribute), 0, mnl_attr_get_payload_len(attribute));
+	}
+}
+
+/* Packets go on being counted: two looks at one rule must find the same. */
+static void counters_clear(char *raw, size_t size)
+{
+	struct nlattr *list = (struct nlattr *)raw, *expression, *attribute;
+
+	if (size < sizeof(*list) || mnl_attr_get_type(list) != NFTA_RULE_EXPRESSIONS)
+		return;
+	mnl_attr_for_each_nested(expression, list)
+	{
+		bool counts = false;
+
+		mnl_attr_for_each_nested(attribute, expression)
+		{
+			if (mnl_attr_get_type(attribute) == NFTA_EXPR_NAME)
+				counts = !strcmp(mnl_attr_get_str(attribute), "counter");
+			else if (counts && mnl_attr_get_type(attribute) == NFTA_EXPR_DATA)
+				counter_clear(attribute);
+		}
+	}
+}
+
+static void rule_keep(struct arena *arena, const struct nlmsghdr *message,
+		      struct foreign_rule *rule)
+{
+	const struct spans *protocols = &rule->numbers[FOREIGN_PROTOCOL];
+
+	nft_raw_keep(arena, message, &rule->hand.raw, &rule->hand.raw_size);
+	counters_clear((char *)rule->hand.raw, rule->hand.raw_size);
+	if (protocols->count == 1 && protocols->items->from[0] == protocols->items->to[0])
+		rule->hand.protocol = protocols->items->from[0];
 }
 
 static void rule_judge_place(const struct ruleset *ruleset, struct arena *arena,
@@ -293,6 +337,7 @@ static int rule_read(struct ruleset *ruleset, const struct dumped *dumped)
 		foreign_obscure(arena, &rule, "an expression that is not known");
 	}
 	nftnl_rule_free(in);
+	rule_keep(arena, dumped->message, &rule);
 	rule_judge_place(ruleset, arena, &rule);
 	/* What is jumped to matters where it writes marks. */
 	if (rule.hook || (rule.action != FOREIGN_NOTHING && rule.action != FOREIGN_LEAVES))
@@ -384,9 +429,9 @@ static struct nlmsghdr *set_request(struct foreign_reading *reading, int type, c
 {
 	struct nlmsghdr *request = netlink_message(reading->nl, nft_type(type), 0);
 
-	nft_family_put(request, reading->rule->nfproto, 0);
+	nft_family_put(request, reading->rule->hand.nfproto, 0);
 	/* The attributes of sets and of their elements have the same numbers. */
-	mnl_attr_put_strz(request, NFTA_SET_TABLE, reading->rule->table);
+	mnl_attr_put_strz(request, NFTA_SET_TABLE, reading->rule->hand.table);
 	mnl_attr_put_strz(request, NFTA_SET_NAME, name);
 	return request;
 }
@@ -404,6 +449,7 @@ bool foreign_set_read(struct foreign_reading *reading, const char *name, size_t 
 
 	if (code || !facts.is_plain || facts.bytes != bytes)
 		return false;
+	reading->rule->is_bound |= (facts.flags & NFT_SET_ANONYMOUS) != 0;
 	elements.has_ends = facts.flags & NFT_SET_INTERVAL;
 	code = netlink_dump(reading->nl, set_request(reading, NFT_MSG_GETSETELEM, name), &reader);
 	elements_finish(&elements);

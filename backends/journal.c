@@ -61,15 +61,15 @@ static int journal_unpack(json_t *root, struct journal *journal, json_error_t *w
 {
 	const char *phase, *id, *verb, *who, *reason, *digest;
 	json_int_t pid, guard, started, deadline;
-	int everything;
+	int everything, foreign;
 	json_t *document, *before, *record;
 
 	if (json_unpack_ex(root, why, 0,
-			   "{s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:b,s:o,s:o,s:o}", "phase",
+			   "{s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:b,s:b,s:o,s:o,s:o}", "phase",
 			   &phase, "id", &id, "verb", &verb, "who", &who, "reason", &reason,
 			   "digest", &digest, "pid", &pid, "guard", &guard, "started", &started,
-			   "deadline", &deadline, "everything", &everything, "document", &document,
-			   "before", &before, "record", &record))
+			   "deadline", &deadline, "everything", &everything, "foreign", &foreign,
+			   "document", &document, "before", &before, "record", &record))
 		return -1;
 	COPY(journal, id, id);
 	COPY(journal, verb, verb);
@@ -81,6 +81,7 @@ static int journal_unpack(json_t *root, struct journal *journal, json_error_t *w
 	journal->started = started;
 	journal->deadline = deadline;
 	journal->everything = everything;
+	journal->foreign = foreign;
 	journal->document = json_incref(document);
 	journal->before = json_incref(before);
 	journal->record = json_incref(record);
@@ -138,15 +139,16 @@ int journal_read(struct journal *journal, struct error *error)
 
 static json_t *journal_json(const struct journal *journal, const char *boot_id)
 {
-	return json_pack("{s:i,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:b,s:O,s:O,s:O}",
-			 "version", 1, "detour", VERSION, "boot_id", boot_id, "phase",
-			 phase_names[journal->phase], "id", journal->id, "verb", journal->verb,
-			 "who", journal->who, "reason", journal->reason, "digest", journal->digest,
-			 "pid", (json_int_t)journal->pid, "guard", (json_int_t)journal->guard,
-			 "started", (json_int_t)journal->started, "deadline",
-			 (json_int_t)journal->deadline, "everything", (int)journal->everything,
-			 "document", journal->document, "before", journal->before, "record",
-			 journal->record);
+	return json_pack(
+		"{s:i,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:b,s:b,s:O,s:O,s:O}",
+		"version", 1, "detour", VERSION, "boot_id", boot_id, "phase",
+		phase_names[journal->phase], "id", journal->id, "verb", journal->verb, "who",
+		journal->who, "reason", journal->reason, "digest", journal->digest, "pid",
+		(json_int_t)journal->pid, "guard", (json_int_t)journal->guard, "started",
+		(json_int_t)journal->started, "deadline", (json_int_t)journal->deadline,
+		"everything", (int)journal->everything, "foreign", (int)journal->foreign,
+		"document", journal->document, "before", journal->before, "record",
+		journal->record);
 }
 
 int journal_write(const struct journal *journal, struct error *error)

@@ -39,6 +39,7 @@ struct journal {
 	int64_t started;  /* seconds since 1970 */
 	int64_t deadline; /* boot_clock(); 0: no confirmation is asked for */
 	bool everything;  /* of the scope */
+	bool foreign;     /* likewise */
 	json_t *document; /* the new one; null for destroy. Owned */
 	json_t *before;   /* state_to_json(). Owned */
 	json_t *record;   /* record_json(), as it was before. Owned */

@@ -145,6 +145,7 @@ static int live_write(struct kernel *kernel, const struct step *step, struct err
 	case KIND_NFT_SET:
 	case KIND_NFT_ELEMENT:
 	case KIND_NFT_RULE:
+	case KIND_HAND_RULE:
 	case KIND_COUNT:
 		break;
 	}

@@ -62,24 +62,36 @@ static void line_skip(FILE *file)
 	while (c != '\n' && c != EOF);
 }
 
-/* 0, or -1 with errno. */
-static int stream_read(FILE *file, const char *path, bool own, struct names *names)
+/* 0, or -1 with errno. like: of what all names have in common. */
+static int stream_read(FILE *file, const struct rt_table *like, struct names *names)
 {
-	char line[LINE_MAX_BYTES], *name;
-	const char *kept_path = arena_strdup(names->arena, path);
-	uint32_t id;
+	char line[LINE_MAX_BYTES], text[LINE_MAX_BYTES], *name;
+	struct rt_table found = *like;
 
-	while (fgets(line, sizeof(line), file)) {
-		if (!strchr(line, '\n') && !feof(file))
+	for (found.line = 0; fgets(line, sizeof(line), file); found.line++) {
+		memcpy(text, line, sizeof(text));
+		if (!strchr(line, '\n') && !feof(file)) {
 			line_skip(file);
-		else if (line_parse(line, &id, &name))
-			*ARENA_PUSH(names->arena, names->items, names->count, names->room) =
-				(struct rt_table){ .id = id,
-						   .name = arena_strdup(names->arena, name),
-						   .own = own,
-						   .file = kept_path };
+		} else if (line_parse(line, &found.id, &name)) {
+			found.name = arena_strdup(names->arena, name);
+			found.text = arena_strdup(names->arena, text);
+			*ARENA_PUSH(names->arena, names->items, names->count, names->room) = found;
+		}
 	}
 	return ferror(file) ? -1 : 0;
+}
+
+/*
+ * Whether writing it anew keeps all that it is: the administrator's own file,
+ * of the mode that it will have, under no other name.
+ */
+static bool can_be_rewritten(const char *path, bool own)
+{
+	struct stat status;
+
+	return !own && !strncmp(path, "/etc/", 5) && lstat(path, &status) == 0 &&
+	       S_ISREG(status.st_mode) && (status.st_mode & 07777) == 0644 &&
+	       status.st_nlink == 1 && status.st_uid == geteuid();
 }
 
 static int not_readable(const char *path, struct error *error)
@@ -94,6 +106,7 @@ static int file_read(const char *path, bool own, struct names *names, struct err
 {
 	/* A FIFO must not make us wait. */
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct rt_table like = { .own = own, .can_go = can_be_rewritten(path, own) };
 	struct stat status;
 	FILE *file;
 
@@ -108,7 +121,8 @@ static int file_read(const char *path, bool own, struct names *names, struct err
 		close(fd);
 		return error_set(error, "no-memory", "%s: out of memory", path);
 	}
-	if (stream_read(file, path, own, names) < 0) {
+	like.file = arena_strdup(names->arena, path);
+	if (stream_read(file, &like, names) < 0) {
 		not_readable(path, error);
 		fclose(file);
 		return -1;
@@ -260,7 +274,89 @@ static int text_write(const char *path, const struct names *own, const struct st
 	return result;
 }
 
-int names_write(const struct step *step, struct error *error)
+/* --- lines of others ------------------------------------------------------ */
+
+static const char *line_end(const char *at, const char *end)
+{
+	const char *newline = memchr(at, '\n', (size_t)(end - at));
+
+	return newline ? newline + 1 : end;
+}
+
+/* The file without the first line that is the name's, or with it where it was. */
+static void lines_put(FILE *out, const char *text, size_t size, const struct rt_table *name,
+		      bool is_put)
+{
+	const char *at = text, *end = text + size;
+	size_t length = strlen(name->text);
+	bool is_done = false;
+
+	for (uint32_t line = 0; at < end; line++) {
+		const char *next = line_end(at, end);
+		bool is_it = (size_t)(next - at) == length && !memcmp(at, name->text, length);
+
+		if (is_put && !is_done && line == name->line) {
+			fprintf(out, "%s%s", name->text, strchr(name->text, '\n') ? "" : "\n");
+			is_done = true;
+		}
+		if (is_put || is_done || !is_it)
+			fwrite(at, 1, (size_t)(next - at), out);
+		else
+			is_done = true;
+		at = next;
+	}
+	if (is_put && !is_done)
+		fprintf(out, "%s%s", size && end[-1] != '\n' ? "\n" : "", name->text);
+}
+
+/* The whole file; NULL with *error. The caller frees it. */
+static char *file_load(const char *path, size_t *size, struct error *error)
+{
+	char *text = NULL, buffer[4096];
+	FILE *in = fopen(path, "re"), *out = in ? open_memstream(&text, size) : NULL;
+	size_t got;
+	bool failed;
+
+	if (!out) {
+		not_readable(path, error);
+		if (in)
+			fclose(in);
+		return NULL;
+	}
+	while ((got = fread(buffer, 1, sizeof(buffer), in)) > 0)
+		fwrite(buffer, 1, got, out);
+	failed = ferror(in);
+	fclose(in);
+	if (fclose(out) == EOF || failed) {
+		not_readable(path, error);
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
+static int line_write(const struct rt_table *name, bool is_put, struct error *error)
+{
+	size_t size = 0, new_size = 0;
+	char *text = file_load(name->file, &size, error), *new_text = NULL;
+	FILE *out = text ? open_memstream(&new_text, &new_size) : NULL;
+	int result = -1;
+
+	if (out) {
+		lines_put(out, text, size, name, is_put);
+		if (fclose(out) == EOF)
+			error_set(error, "no-memory", "%s: out of memory", name->file);
+		else
+			result = file_replace(name->file, new_text, new_size, error);
+	}
+	free(text);
+	free(new_text);
+	return result;
+}
+
+/* --- writing --------------------------------------------------------------- */
+
+static int own_write(const struct step *step, struct error *error)
 {
 	char buffer[PATHS_MAX];
 	const char *path = paths_resolve(OWN_FILE, buffer);
@@ -271,5 +367,14 @@ int names_write(const struct step *step, struct error *error)
 	if (result >= 0)
 		result = text_write(path, &own, step, error);
 	arena_free(&arena);
+	return result;
+}
+
+int names_write(const struct step *step, struct error *error)
+{
+	const struct rt_table *name = step->after ? step->after : step->before;
+	int result =
+		name->own ? own_write(step, error) : line_write(name, step->after != NULL, error);
+
 	return result == FILE_NOT_LASTING ? OUTCOME_UNKNOWN : result;
 }

@@ -21,8 +21,9 @@ int names_read(const struct document *document, struct state *out, struct error 
 
 /*
  * Creates, changes or deletes one entry of our file; the file and its directory
- * are made when missing, and the file goes with its last entry. OUTCOME_DONE,
- * or -1 with *error ("not-writable").
+ * are made when missing, and the file goes with its last entry. Of another
+ * file, takes out the one line that a name stands in, or puts it back there.
+ * OUTCOME_DONE, or -1 with *error ("not-writable").
  */
 int names_write(const struct step *step, struct error *error);
 

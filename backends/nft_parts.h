@@ -38,6 +38,10 @@ uint32_t set_flags(const struct nft_set *set);
 /* A message type of nf_tables (NFT_MSG_*) as netlink wants it. */
 uint16_t nft_type(int type);
 
+/* The attributes that make a rule what it is, as they came, to send them back. */
+void nft_raw_keep(struct arena *arena, const struct nlmsghdr *message, const void **raw,
+		  size_t *size);
+
 /* The ruleset's generation. 0 or a negative errno. */
 int nft_generation(struct netlink *nl, uint32_t *out);
 

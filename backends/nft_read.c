@@ -193,26 +193,27 @@ static const char *comment_read(struct arena *arena, const struct nlattr *userda
 	return arena_strdup(arena, comment);
 }
 
-/* The attributes that make a rule what it is, as they came, to send them back. */
-static void raw_keep(struct arena *arena, const struct nlmsghdr *message, struct nft_rule *rule)
+void nft_raw_keep(struct arena *arena, const struct nlmsghdr *message, const void **raw,
+		  size_t *size)
 {
 	static const bool kept[NFTA_RULE_MAX + 1] = {
 		[NFTA_RULE_EXPRESSIONS] = true,
 		[NFTA_RULE_COMPAT] = true,
 		[NFTA_RULE_USERDATA] = true,
 	};
-	char *raw = arena_alloc(arena, message->nlmsg_len);
+	char *copy = arena_alloc(arena, message->nlmsg_len);
 	const struct nlattr *attribute;
 
-	rule->raw = raw;
+	*raw = copy;
+	*size = 0;
 	mnl_attr_for_each(attribute, message, sizeof(struct nfgenmsg))
 	{
 		uint16_t type = mnl_attr_get_type(attribute);
 
 		if (type > NFTA_RULE_MAX || !kept[type])
 			continue;
-		memcpy(raw + rule->raw_size, attribute, attribute->nla_len);
-		rule->raw_size += MNL_ALIGN(attribute->nla_len);
+		memcpy(copy + *size, attribute, attribute->nla_len);
+		*size += MNL_ALIGN(attribute->nla_len);
 	}
 }
 
@@ -229,7 +230,7 @@ static void rule_decode(struct arena *arena, const struct nlmsghdr *message, str
 		ours = expr_decode(arena, in, rule);
 	}
 	if (!ours)
-		raw_keep(arena, message, rule);
+		nft_raw_keep(arena, message, &rule->raw, &rule->raw_size);
 }
 
 struct rule_attributes {

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nf_tables_compat.h>
+#include <linux/netfilter/nfnetlink.h>
 #include <libnftnl/udata.h>
 
 #include "backends/nft_parts.h"
@@ -268,6 +270,63 @@ static int rule_move(struct batch *batch, const struct step *step)
 	return rule_delete(batch, step) < 0 ? -1 : rule_create(batch, step);
 }
 
+/* --- rules in chains of others ---------------------------------------------- */
+
+static struct nlmsghdr *hand_rule_begin(struct batch *batch, int type, uint16_t flags,
+					const struct hand_rule *rule)
+{
+	struct nlmsghdr *message = batch_add(batch, type, flags);
+	struct nfgenmsg *header;
+
+	if (!message)
+		return NULL;
+	header = mnl_nlmsg_get_payload(message);
+	header->nfgen_family = rule->nfproto;
+	mnl_attr_put_strz(message, NFTA_RULE_TABLE, rule->table);
+	mnl_attr_put_strz(message, NFTA_RULE_CHAIN, rule->chain);
+	return message;
+}
+
+/* The kernel does not show what xt extensions were told of the protocol, and wants to hear it. */
+static void protocol_put(struct nlmsghdr *message, uint32_t protocol)
+{
+	struct nlattr *nest = mnl_attr_nest_start(message, NFTA_RULE_COMPAT);
+
+	mnl_attr_put_u32(message, NFTA_RULE_COMPAT_PROTO, htonl(protocol));
+	mnl_attr_put_u32(message, NFTA_RULE_COMPAT_FLAGS, 0);
+	mnl_attr_nest_end(message, nest);
+}
+
+static int hand_rule_create(struct batch *batch, const struct step *step)
+{
+	const struct hand_rule *rule = step->after;
+	uint16_t flags = NLM_F_CREATE | (rule->successor ? 0 : NLM_F_APPEND);
+	struct nlmsghdr *message = hand_rule_begin(batch, NFT_MSG_NEWRULE, flags, rule);
+
+	if (!message)
+		return -1;
+	if (rule->successor)
+		mnl_attr_put_u64(message, NFTA_RULE_POSITION, htobe64(rule->successor));
+	memcpy(mnl_nlmsg_get_payload_tail(message), rule->raw, rule->raw_size);
+	message->nlmsg_len += (uint32_t)rule->raw_size;
+	if (rule->protocol)
+		protocol_put(message, rule->protocol);
+	batch_close(batch, message);
+	return 0;
+}
+
+static int hand_rule_delete(struct batch *batch, const struct step *step)
+{
+	const struct hand_rule *rule = step->before;
+	struct nlmsghdr *message = hand_rule_begin(batch, NFT_MSG_DELRULE, 0, rule);
+
+	if (!message)
+		return -1;
+	mnl_attr_put_u64(message, NFTA_RULE_HANDLE, htobe64(rule->handle));
+	batch_close(batch, message);
+	return 0;
+}
+
 typedef int step_writer(struct batch *batch, const struct step *step);
 
 static step_writer *const writers[KIND_COUNT][ACTION_DELETE + 1] = {
@@ -283,6 +342,8 @@ static step_writer *const writers[KIND_COUNT][ACTION_DELETE + 1] = {
 			    [ACTION_UPDATE] = rule_update,
 			    [ACTION_MOVE] = rule_move,
 			    [ACTION_DELETE] = rule_delete },
+	[KIND_HAND_RULE] = { [ACTION_CREATE] = hand_rule_create,
+			     [ACTION_DELETE] = hand_rule_delete },
 };
 
 static int step_write(struct batch *batch, const struct step *step)

@@ -65,6 +65,19 @@ static const uint8_t *attribute_address(const struct nlattr *attribute, enum fam
 	return mnl_attr_get_payload(attribute);
 }
 
+/* What `ip route add default via ADDRESS` has not, and what we could not put back. */
+static bool route_has_more(const struct rtmsg *header, const struct nlattr *const *found)
+{
+	static const uint16_t others[] = { RTA_PREFSRC,       RTA_METRICS, RTA_FLOW, RTA_ENCAP_TYPE,
+					   RTA_VIA,           RTA_NH_ID,   RTA_IIF,  RTA_MARK,
+					   RTA_TTL_PROPAGATE, RTA_EXPIRES, RTA_SRC };
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
+		if (found[others[i]])
+			return true;
+	return header->rtm_scope != RT_SCOPE_UNIVERSE || header->rtm_flags & RTNH_F_ONLINK;
+}
+
 static void route_decode(const struct rtmsg *header, const struct nlattr *const *found,
 			 enum family family, struct route *route)
 {
@@ -84,6 +97,7 @@ static void route_decode(const struct rtmsg *header, const struct nlattr *const 
 	if (dst && !route->is_default)
 		prefix_to_span(dst, family_bytes(family), header->rtm_dst_len, &route->dst);
 	route->has_gateway = gateway != NULL;
+	route->has_more = route_has_more(header, found);
 	if (gateway)
 		memcpy(route->gateway, gateway, family_bytes(family));
 }
@@ -209,11 +223,28 @@ static int route_send(struct netlink *nl, uint16_t type, uint16_t flags, const s
 	return netlink_request(nl, request, NULL);
 }
 
+/* Whether a route of somebody else is as it was read: the kernel would take another one, too. */
+static bool route_stands(struct netlink *nl, const struct route *route)
+{
+	struct state live = { 0 };
+	struct error ignored;
+	bool stands = rtnl_read_table(nl, route->family, route->table, &live, &ignored) != 0;
+
+	for (size_t i = 0; i < live.route_count; i++)
+		stands =
+			stands || (!live.routes[i].has_more && route_equal(&live.routes[i], route));
+	state_free(&live);
+	return stands;
+}
+
 static int route_delete(struct netlink *nl, const struct route *route, struct error *error)
 {
-	int code = route_send(nl, RTM_DELROUTE, 0, route);
 	char what[256];
+	int code;
 
+	if (route->taken && !route_stands(nl, route))
+		return OUTCOME_STALE;
+	code = route_send(nl, RTM_DELROUTE, 0, route);
 	/* The kernel itself removes routes when a link goes down or away. */
 	if (code == 0 || code == -ESRCH || code == -ENODEV)
 		return OUTCOME_DONE;
@@ -240,14 +271,16 @@ static bool route_waits(const struct route *route, int code)
 
 int rtnl_write_route(struct netlink *nl, const struct step *step, struct error *error)
 {
-	const struct route *route = step->after;
+	const struct route *before = step->before, *route = step->after;
 	char what[256];
 	uint16_t flags;
 	int code, outcome;
 
 	if (!route)
-		return route_delete(nl, step->before, error);
-	flags = step->before ? NLM_F_REPLACE : NLM_F_CREATE | NLM_F_EXCL;
+		return route_delete(nl, before, error);
+	if (before && before->taken && !route_stands(nl, before))
+		return OUTCOME_STALE;
+	flags = before ? NLM_F_REPLACE : NLM_F_CREATE | NLM_F_EXCL;
 	route_describe(route, what, sizeof(what));
 	if (route->type != ROUTE_UNICAST || route->multipath)
 		return error_set(error, "cannot-restore",

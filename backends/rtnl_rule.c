@@ -255,13 +255,12 @@ static int rule_send(struct netlink *nl, uint16_t type, uint16_t flags, const st
 	return request ? netlink_request(nl, request, NULL) : -EBADMSG;
 }
 
-/* Whether exactly this rule of ours is there. When that cannot be told, it is. */
+/* Whether exactly this rule is there. When that cannot be told, it is. */
 static bool rule_stands(struct netlink *nl, const struct rule *rule)
 {
-	static const struct document none;
 	struct state live = { 0 };
 	struct error ignored;
-	bool stands = rtnl_read_rules(nl, &none, &live, &ignored) != 0;
+	bool stands = rtnl_read_rules(nl, NULL, &live, &ignored) != 0;
 
 	for (size_t i = 0; i < live.rule_count; i++)
 		stands = stands || rule_equal(&live.rules[i], rule);
@@ -286,9 +285,13 @@ static int rule_create(struct netlink *nl, const struct rule *rule, struct error
 
 static int rule_delete(struct netlink *nl, const struct rule *rule, struct error *error)
 {
-	int code = rule_send(nl, RTM_DELRULE, 0, rule);
 	char what[128];
+	int code;
 
+	/* The kernel would take one that has more, too. */
+	if (rule->taken && !rule_stands(nl, rule))
+		return OUTCOME_STALE;
+	code = rule_send(nl, RTM_DELRULE, 0, rule);
 	rule_describe(rule, what, sizeof(what));
 	if (code == 0 || code == -ENOENT)
 		return OUTCOME_DONE;

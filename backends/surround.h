@@ -45,6 +45,7 @@ void surround_nft(struct netlink *netfilter, struct surroundings *out);
 struct rule_reading {
 	struct surroundings *out;
 	struct other_chain *chain;
+	uint64_t handle;     /* of the rule */
 	bool may_be_left;    /* an earlier rule of the chain may keep packets from later ones */
 	bool jumps_anywhere; /* by a verdict map */
 	struct other_jump {

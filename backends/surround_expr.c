@@ -114,6 +114,7 @@ static struct other_deed *deed_add(struct machine *machine, enum deed deed)
 	*added = (struct other_deed){
 		.chain = chain,
 		.rule = chain->rule_count,
+		.handle = machine->reading->handle,
 		.deed = deed,
 		.interface = machine->interface,
 		.is_certain = chain->is_base && !chain->is_nat && !machine->is_conditional &&

@@ -161,17 +161,12 @@ static void managers_read(const struct document *document, struct surroundings *
 
 static void legacy_read(struct surroundings *out)
 {
-	struct foreign foreign = { 0 };
+	struct foreign foreign = { .arena = &out->arena };
 
 	foreign_read_legacy(&foreign);
-	for (size_t i = 0; i < foreign.legacy_count; i++)
-		*ARENA_PUSH(&out->arena, out->legacy, out->legacy_count, out->legacy_room) =
-			(struct legacy_rule){
-				arena_strdup(&out->arena, foreign.legacy[i].place),
-				arena_strdup(&out->arena, foreign.legacy[i].found),
-				arena_strdup(&out->arena, foreign.legacy[i].remedy),
-			};
-	foreign_free(&foreign);
+	out->legacy = foreign.legacy;
+	out->legacy_count = foreign.legacy_count;
+	out->legacy_room = foreign.legacy_room;
 }
 
 void surround_host(const struct document *document, struct surroundings *out)

@@ -198,6 +198,8 @@ static int rule_take(const struct nlmsghdr *message, void *context)
 		reading->may_be_left = false;
 	reading->chain = chain;
 	chain->rule_count++;
+	reading->handle =
+		at[NFTA_RULE_HANDLE] ? be64toh(mnl_attr_get_u64(at[NFTA_RULE_HANDLE])) : 0;
 	if (at[NFTA_RULE_EXPRESSIONS])
 		surround_rule(reading, at[NFTA_RULE_EXPRESSIONS]);
 	return 0;

@@ -325,6 +325,7 @@ static int journal_fill(struct context *context, const struct comparison *first,
 	if (options->confirm)
 		journal->deadline = boot_clock() + options->confirm * 1000LL;
 	journal->everything = context->scope->everything;
+	journal->foreign = context->scope->foreign;
 	journal->document = document_to_note(context);
 	journal->before = state_to_json(&first->observed, &first->plan);
 	journal->record = record_json(error);

@@ -142,15 +142,25 @@ static enum exit_code exit_of_plan(const struct plan *plan, bool strict)
 	return plan->step_count ? EXIT_DIFFERENT : EXIT_DONE;
 }
 
-void context_compare(struct context *context, enum look look)
+struct scope context_scope(const struct context *context, enum look look)
 {
-	struct scope scope = {
+	bool takes_over = context->saved ? saved_plan_takes_over(context->saved)
+					 : context->options->take_over;
+
+	return (struct scope){
 		.document = &context->document,
 		.everything = !context->source,
 		.neighbours = look >= LOOK_AROUND,
 		.surroundings = look >= LOOK_AROUND,
 		.connections = look >= LOOK_AND_COUNT || context->options->prometheus != NULL,
+		.foreign = takes_over,
+		.take_over = takes_over,
 	};
+}
+
+void context_compare(struct context *context, enum look look)
+{
+	struct scope scope = context_scope(context, look);
 	struct kernel *kernel = context_kernel(context);
 
 	if (!kernel)

@@ -60,13 +60,14 @@ static const struct {
 		      "  detour validate router.json\n"
 		      "  generate | detour validate -\n" },
 	{ "plan",
-	  "Usage: detour [OPTIONS] plan [--out PLAN] [FILE]\n"
+	  "Usage: detour [OPTIONS] plan [--out PLAN] [--take-over] [FILE]\n"
 	  "\n"
 	  "Compares the document with the live state and shows what applying it means for\n"
 	  "traffic, then the steps in their order, each with its effect: leak (selected\n"
 	  "traffic reaches the servers unaudited), outage, exposed. Writes nothing.\n"
 	  "\n"
 	  "  --out PLAN   save the plan; apply PLAN takes those steps and no others\n"
+	  "  --take-over  as apply --take-over would; the saved plan remembers it\n"
 	  "\n"
 	  "Exit codes: 0 in sync, 2 there is something to do, 3 conflict, 1 error.\n"
 	  "\n"
@@ -86,6 +87,9 @@ static const struct {
 	  "                          would not work\n"
 	  "  --confirm SECONDS       undo it unless detour confirm comes in time (1-86400);\n"
 	  "                          a hang-up or the end of this process does not matter\n"
+	  "  --take-over             put the document in the place of the rules, policy\n"
+	  "                          rules, routes and names made by hand that import\n"
+	  "                          understands; refused where a connection would be lost\n"
 	  "  --again                 take a document that was reverted before\n"
 	  "  --last-confirmed        take the document that was confirmed last, as at boot;\n"
 	  "                          FILE only when none ever was\n"
@@ -103,6 +107,7 @@ static const struct {
 	  "Examples:\n"
 	  "  detour apply router.json\n"
 	  "  detour apply --confirm 120 --reason CHG0012345 router.json\n"
+	  "  detour apply --take-over --confirm 120 router.json   # detour import > router.json\n"
 	  "  detour --quiet apply router.json || echo \"exit $?\"\n" },
 	{ "drift",
 	  "Usage: detour [OPTIONS] drift [--full] [--nagios] [--prometheus METRICS] [FILE]\n"

@@ -17,10 +17,10 @@ static const struct verb {
 	bool takes_file;
 } verbs[] = {
 	{ "validate", verb_validate, 0, true },
-	{ "plan", verb_plan, OPTION_OUT, true },
+	{ "plan", verb_plan, OPTION_OUT | OPTION_TAKE_OVER, true },
 	{ "apply", verb_apply,
 	  FOR_CHANGES | OPTION_AGAIN | OPTION_ALLOW_EMPTY | OPTION_CHECK | OPTION_CONFIRM |
-		  OPTION_LAST_CONFIRMED | OPTION_STRICT,
+		  OPTION_LAST_CONFIRMED | OPTION_STRICT | OPTION_TAKE_OVER,
 	  true },
 	{ "drift", verb_drift, OPTION_FULL | OPTION_NAGIOS | OPTION_PROMETHEUS, true },
 	{ "trace", verb_trace, OPTION_CLIENT | OPTION_SERVER | OPTION_SERVICE | OPTION_IN, true },

@@ -47,6 +47,7 @@ static const struct option longs[] = {
 	{ "service", required_argument, NULL, OPTION_SERVICE },
 	{ "strict", no_argument, NULL, OPTION_STRICT },
 	{ "svg", required_argument, NULL, OPTION_SVG },
+	{ "take-over", no_argument, NULL, OPTION_TAKE_OVER },
 	{ "version", no_argument, NULL, KEY_VERSION },
 	{ "watch", no_argument, NULL, OPTION_WATCH },
 	{ 0 },
@@ -117,6 +118,7 @@ static const struct member {
 	{ OPTION_PROTECT, offsetof(struct options, protect) },
 	{ OPTION_REPAIR, offsetof(struct options, repair) },
 	{ OPTION_STRICT, offsetof(struct options, strict) },
+	{ OPTION_TAKE_OVER, offsetof(struct options, take_over) },
 	{ OPTION_WATCH, offsetof(struct options, watch) },
 }, texts[] = {
 	{ OPTION_CLIENT, offsetof(struct options, client) },

@@ -29,6 +29,7 @@ enum option_bit {
 	OPTION_WATCH = 1 << 27,
 	OPTION_SVG = 1 << 28,
 	OPTION_NAGIOS = 1 << 29,
+	OPTION_TAKE_OVER = 1 << 30,
 };
 
 struct options {
@@ -40,6 +41,7 @@ struct options {
 	bool full;              /* drift: with all warnings */
 	bool nagios;            /* drift: as a monitoring plugin */
 	bool strict;            /* apply: a fatal warning is refused */
+	bool take_over;         /* what was made by hand is replaced */
 	bool repair;            /* watch: what is found different */
 	bool protect;           /* watch: the table, from everybody else */
 	bool watch;             /* show: again each second */

@@ -47,6 +47,12 @@ bool plan_file_open(struct context *context, const char *text, size_t size)
 {
 	struct host host;
 
+	if (context->options->take_over) {
+		context->report.exit = EXIT_USAGE;
+		error_set(&context->error, "usage",
+			  "--take-over belongs to the plan: say plan --take-over --out");
+		return false;
+	}
 	context->saved = saved_plan_parse(text, size, &context->error);
 	if (!context->saved || host_read(&host, &context->error) < 0 ||
 	    saved_plan_check(context->saved, &host, &context->error) < 0)

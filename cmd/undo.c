@@ -42,7 +42,9 @@ static int document_of(const struct journal *journal, struct document *document,
 int undo(struct kernel *kernel, const struct journal *journal, struct error *error)
 {
 	struct document document;
-	struct scope scope = { .document = &document, .everything = journal->everything };
+	struct scope scope = { .document = &document,
+			       .everything = journal->everything,
+			       .foreign = journal->foreign };
 	int result = document_of(journal, &document, error);
 
 	if (result == 0)

@@ -11,12 +11,9 @@ static bool load(struct context *context)
 /* What others do on the router delays no change: plan tells it, and --strict asks for it. */
 void verb_apply(struct context *context)
 {
-	struct scope scope = {
-		.document = &context->document,
-		.neighbours = context->options->strict,
-		.surroundings = context->options->strict,
-	};
 	bool is_loaded = load(context);
+	struct scope scope =
+		context_scope(context, context->options->strict ? LOOK_AROUND : LOOK_OWN);
 
 	if (context->options->check) {
 		if (is_loaded)

@@ -92,6 +92,9 @@ enum look {
 	LOOK_AND_COUNT, /* and at the connections through each gateway */
 };
 
+/* Of the document and the options. */
+struct scope context_scope(const struct context *context, enum look look);
+
 /* plan, drift, show and --check: one comparison, nothing written. */
 void context_compare(struct context *context, enum look look);
 

@@ -39,7 +39,7 @@ static void name_conflicts(struct diff *diff, const struct gateway *gateway)
 		const struct rt_table *name = &diff->observed->rt_tables[i];
 		bool same_name = !strcmp(name->name, gateway->name);
 
-		if (!name->own && (name->id == gateway->table) != same_name)
+		if (!name->own && !name->taken && (name->id == gateway->table) != same_name)
 			name_conflict(diff, name, gateway);
 	}
 }
@@ -52,7 +52,7 @@ static void route_conflicts(struct diff *diff, const struct gateway *gateway)
 		const struct route *route = &diff->observed->routes[i];
 		struct conflict *item;
 
-		if (route->table != gateway->table || route->protocol == PROTOCOL_DETOUR ||
+		if (route->table != gateway->table || route_is_managed(route) ||
 		    !gateway->has_address[route->family])
 			continue;
 		item = conflict(diff, KIND_ROUTE);
@@ -68,7 +68,7 @@ static void route_conflicts(struct diff *diff, const struct gateway *gateway)
 
 static bool stands_in_the_way(const struct rule *rule, const struct gateway *gateway)
 {
-	if (rule->protocol == PROTOCOL_DETOUR || !gateway->has_address[rule->family])
+	if (rule_is_managed(rule) || !gateway->has_address[rule->family])
 		return false;
 	return rule->priority == gateway->priority ||
 	       (gateway->on_loss == ON_LOSS_BLOCK && rule->priority == gateway->priority + 1) ||

@@ -17,6 +17,8 @@ struct diff {
 	struct sharers sharers; /* of both states; diff_sharers() fills them in */
 };
 
+#define WHY_BY_HAND "made by hand; the document takes its place"
+
 /* A new step at the end of the plan; the caller sets the rest. */
 struct step *diff_step(struct diff *diff, enum kind kind, enum action action, enum effect effect);
 
@@ -36,6 +38,9 @@ void diff_routes_delete(struct diff *diff);
 void diff_rules_create(struct diff *diff);
 void diff_rules_delete(struct diff *diff);
 void diff_nft(struct diff *diff);
+/* diff_hand.c: rules in chains of others that are put back, or taken over. */
+void diff_hand_rules_create(struct diff *diff);
+void diff_hand_rules_delete(struct diff *diff);
 /* The nft rules that honour a retired mark: after the connections are forgotten. */
 void diff_nft_retired(struct diff *diff);
 void diff_marks_retired(struct diff *diff);

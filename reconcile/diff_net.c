@@ -16,13 +16,19 @@ static const struct rt_table *own_name(const struct state *state, uint32_t id)
 	return NULL;
 }
 
-/* A name that an administrator already gave that id is accepted. */
+/*
+ * A name that an administrator already gave that id is accepted, unless it is
+ * taken over. One that was taken over stands when it is back in its own file.
+ */
 static bool name_stands(const struct state *state, const struct rt_table *name)
 {
-	for (size_t i = 0; i < state->rt_table_count; i++)
-		if (state->rt_tables[i].id == name->id &&
-		    !strcmp(state->rt_tables[i].name, name->name))
+	for (size_t i = 0; i < state->rt_table_count; i++) {
+		const struct rt_table *other = &state->rt_tables[i];
+
+		if (other->id == name->id && !strcmp(other->name, name->name) && !other->taken &&
+		    (name->own || !other->own))
 			return true;
+	}
 	return false;
 }
 
@@ -34,10 +40,12 @@ static void name_step(struct diff *diff, enum action action, const struct rt_tab
 
 	step->before = before;
 	step->after = after;
-	step->object = arena_printf(&diff->plan->arena, "%u %s", name->id, name->name);
+	step->object = arena_printf(&diff->plan->arena, "%u %s%s%s", name->id, name->name,
+				    name->taken ? " in " : "", name->taken ? name->file : "");
 	step->why = after ? arena_printf(&diff->plan->arena, "name of gateway %s's routing table",
 					 name->name)
-			  : "no gateway uses this name";
+		    : name->taken ? WHY_BY_HAND
+				  : "no gateway uses this name";
 	diff_concerns_gateway(diff, step, document_gateway_of_table(diff->document, name->id));
 }
 
@@ -45,9 +53,9 @@ void diff_names_create(struct diff *diff)
 {
 	for (size_t i = 0; i < diff->desired->rt_table_count; i++) {
 		const struct rt_table *name = &diff->desired->rt_tables[i];
-		const struct rt_table *live = own_name(diff->observed, name->id);
+		const struct rt_table *live = name->own ? own_name(diff->observed, name->id) : NULL;
 
-		if (name->own && !name_stands(diff->observed, name))
+		if ((name->own || name->taken) && !name_stands(diff->observed, name))
 			name_step(diff, live ? ACTION_UPDATE : ACTION_CREATE, live, name);
 	}
 }
@@ -57,7 +65,7 @@ void diff_names_delete(struct diff *diff)
 	for (size_t i = 0; i < diff->observed->rt_table_count; i++) {
 		const struct rt_table *name = &diff->observed->rt_tables[i];
 
-		if (name->own && !own_name(diff->desired, name->id))
+		if (name->taken || (name->own && !own_name(diff->desired, name->id)))
 			name_step(diff, ACTION_DELETE, name, NULL);
 	}
 }
@@ -184,13 +192,16 @@ static void route_step(struct diff *diff, enum action action, const struct route
 	struct step *step;
 
 	if (after && gateway)
-		effect = before ? EFFECT_OUTAGE : effect_of_loss(diff, gateway);
+		effect = !before         ? effect_of_loss(diff, gateway)
+			 : before->taken ? EFFECT_NONE
+					 : EFFECT_OUTAGE;
 	step = diff_step(diff, KIND_ROUTE, action, effect);
 	step->before = before;
 	step->after = after;
 	step->object = route_text(diff, route);
 	step->why = after && gateway ? arena_printf(&diff->plan->arena, "next hop of gateway %s",
 						    gateway->name)
+		    : route->taken   ? WHY_BY_HAND
 				     : "no gateway needs this route";
 	diff_concerns_gateway(diff, step, gateway);
 }
@@ -207,10 +218,19 @@ static void route_waits(struct diff *diff, const struct route *route)
 static const struct route *route_at(const struct state *state, const struct route *place)
 {
 	for (size_t i = 0; i < state->route_count; i++)
-		if (state->routes[i].protocol == PROTOCOL_DETOUR &&
+		if (route_is_managed(&state->routes[i]) &&
 		    route_same_place(&state->routes[i], place))
 			return &state->routes[i];
 	return NULL;
+}
+
+/* What is put back may never have gone. */
+static bool route_stands(const struct state *state, const struct route *route)
+{
+	for (size_t i = 0; i < state->route_count; i++)
+		if (route_equal(&state->routes[i], route))
+			return true;
+	return false;
 }
 
 void diff_routes_create(struct diff *diff)
@@ -219,7 +239,7 @@ void diff_routes_create(struct diff *diff)
 		const struct route *route = &diff->desired->routes[i];
 		const struct route *live = route_at(diff->observed, route);
 
-		if (route->protocol != PROTOCOL_DETOUR || (live && route_equal(live, route)))
+		if (!route_is_managed(route) || route_stands(diff->observed, route))
 			continue;
 		route_step(diff, live ? ACTION_UPDATE : ACTION_CREATE, live, route);
 		route_waits(diff, route);
@@ -231,7 +251,7 @@ void diff_routes_delete(struct diff *diff)
 	for (size_t i = 0; i < diff->observed->route_count; i++) {
 		const struct route *route = &diff->observed->routes[i];
 
-		if (route->protocol == PROTOCOL_DETOUR && !route_at(diff->desired, route))
+		if (route_is_managed(route) && !route_at(diff->desired, route))
 			route_step(diff, ACTION_DELETE, route, NULL);
 	}
 }
@@ -281,7 +301,9 @@ static void rule_step(struct diff *diff, const struct rule *before, const struct
 	step->before = before;
 	step->after = after;
 	step->object = rule_text(diff, rule);
-	step->why = after ? rule_why(diff, rule, gateway) : "no gateway needs this rule";
+	step->why = rule->taken ? WHY_BY_HAND
+		    : after     ? rule_why(diff, rule, gateway)
+				: "no gateway needs this rule";
 	diff_concerns_gateway(diff, step, gateway);
 }
 
@@ -298,7 +320,7 @@ void diff_rules_create(struct diff *diff)
 	for (size_t i = 0; i < diff->desired->rule_count; i++) {
 		const struct rule *rule = &diff->desired->rules[i];
 
-		if (rule->protocol == PROTOCOL_DETOUR && !rule_in(diff->observed, rule))
+		if (rule_is_managed(rule) && !rule_in(diff->observed, rule))
 			rule_step(diff, NULL, rule);
 	}
 }
@@ -320,7 +342,7 @@ static void rules_delete(struct diff *diff, bool has_more)
 	while (i-- > 0) {
 		const struct rule *rule = &diff->observed->rules[i];
 
-		if (rule->protocol == PROTOCOL_DETOUR && rule->has_more == has_more &&
+		if (rule_is_managed(rule) && rule->has_more == has_more &&
 		    (!rule_in(diff->desired, rule) || rule_is_twin(diff->observed, i)))
 			rule_step(diff, rule, NULL);
 	}
@@ -371,6 +393,18 @@ static const char *converts_for(const struct diff *diff, const struct mark *mark
 	return "";
 }
 
+/* What was made by hand is put back, and goes on with the mark. */
+static bool mark_is_handed_back(const struct diff *diff, const struct mark *mark)
+{
+	for (size_t i = 0; i < diff->desired->rule_count; i++) {
+		const struct rule *rule = &diff->desired->rules[i];
+
+		if (rule->taken && (rule->mark.value & mark->mask) == mark->value)
+			return true;
+	}
+	return false;
+}
+
 /*
  * A gateway that is renamed, or whose table or address moves, is the same box.
  * With another name and another address the mark means another box, which must
@@ -384,7 +418,7 @@ static bool mark_stays(const struct diff *diff, const struct rule *live)
 
 	/* A state is restored: the mark stays where that state had it. */
 	if (!gateway)
-		return rule_in(diff->desired, live);
+		return rule_in(diff->desired, live) || mark_is_handed_back(diff, &live->mark);
 	if (live->action != RULE_LOOKUP || leads_to(diff, gateway, live->table))
 		return true;
 	name = converts_for(diff, &live->mark);
@@ -401,7 +435,7 @@ static void retire_converted(struct diff *diff)
 
 		if (rule->role == ROLE_CONVERT && nft_rule_mark(rule, &mark) &&
 		    !document_gateway_of_mark(diff->document, &mark) &&
-		    !nft_converts(&diff->desired->nft, &mark))
+		    !nft_converts(&diff->desired->nft, &mark) && !mark_is_handed_back(diff, &mark))
 			retire(diff, &mark);
 	}
 }

@@ -11,8 +11,7 @@
 #include <stdint.h>
 
 #include "reconcile/arena.h"
-#include "reconcile/document.h"
-#include "reconcile/span.h"
+#include "reconcile/state.h"
 
 enum foreign_action {
 	FOREIGN_NOTHING,          /* counts or logs; drops, which no later rule can undo */
@@ -47,11 +46,9 @@ enum foreign_field {
  * in `obscure`, so that a rule without it is understood in full.
  */
 struct foreign_rule {
-	const char *place; /* "ip mangle PREROUTING handle 7" */
-	const char *table, *chain;
-	uint8_t nfproto; /* of the table: NFPROTO_*, as in the kernel */
-	uint64_t handle;
-	size_t hook; /* rules of one base chain have the same; grows with evaluation */
+	struct hand_rule hand;
+	bool is_bound; /* it has a set that goes with it, and does not come back */
+	size_t hook;   /* rules of one base chain have the same; grows with evaluation */
 
 	bool families[FAMILY_COUNT];
 	enum foreign_among among;
@@ -67,14 +64,16 @@ struct foreign_rule {
 	const char *obscure; /* what was not understood, in words; "" when all was */
 };
 
+/* A rule of iptables-legacy that writes marks; only that program can show it in full. */
+struct legacy_rule {
+	const char *place, *found, *remedy;
+};
+
 struct foreign {
 	struct arena *arena;        /* of the state */
 	struct foreign_rule *rules; /* in the order of evaluation */
 	size_t rule_count, rule_room;
-	/* iptables-legacy: rules that write marks, which only that program can show in full. */
-	struct foreign_legacy {
-		const char *place, *found, *remedy;
-	} * legacy;
+	struct legacy_rule *legacy;
 	size_t legacy_count, legacy_room;
 };
 

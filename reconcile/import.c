@@ -77,9 +77,9 @@ static void overlaps_refuse(struct inference *in)
 			    b->is_answer || same_way(a, b) || !box_intersects(&a->box, &b->box))
 				continue;
 			a->why = arena_printf(arena, "%s sends some of its connections elsewhere",
-					      b->rule->place);
+					      b->rule->hand.place);
 			b->why = arena_printf(arena, "%s sends some of its connections elsewhere",
-					      a->rule->place);
+					      a->rule->hand.place);
 		}
 }
 
@@ -112,7 +112,7 @@ static const char *answer_wrong(struct inference *in, const struct caught *answe
 			return arena_printf(arena,
 					    "it takes the answers to some clients of %s only; a "
 					    "gateway spoofs all of its clients or none",
-					    caught->rule->place);
+					    caught->rule->hand.place);
 		boxes[count++] = box;
 	}
 	if (box_is_covered(arena, &answer->box, boxes, count))
@@ -132,13 +132,6 @@ void answers_judge(struct inference *in)
 
 /* --- what is left ---------------------------------------------------------- */
 
-static void rule_unused(struct inference *in, const struct foreign_rule *rule, const char *why)
-{
-	finding_add(in, &in->out->unexpressed,
-		    &(struct finding){ kind_name(KIND_NFT_RULE), rule->place,
-				       foreign_words(&in->out->arena, rule), why });
-}
-
 static void duplicate(struct inference *in, enum kind kind, const char *object, const char *found,
 		      const char *of)
 {
@@ -146,24 +139,23 @@ static void duplicate(struct inference *in, enum kind kind, const char *object, 
 		    &(struct finding){ kind_name(kind), object, found, of });
 }
 
-static void selection_report(struct inference *in, const struct foreign_rule *rule)
+/* In all families that it is about. */
+static const char *selection_unused(struct inference *in, const struct foreign_rule *rule,
+				    const struct foreign_rule **twin)
 {
-	const struct caught *twin = NULL;
-
 	for (size_t i = 0; i < in->caught_count; i++) {
 		const struct caught *caught = &in->caught[i];
 
 		if (caught->rule != rule)
 			continue;
-		twin = caught->twin ? caught->twin : twin;
-		if (caught->why || (twin && twin->why)) {
-			rule_unused(in, rule, caught->why ? caught->why : twin->why);
-			return;
-		}
+		if (caught->why)
+			return caught->why;
+		if (caught->twin && caught->twin->why)
+			return caught->twin->why;
+		if (caught->twin)
+			*twin = caught->twin->rule;
 	}
-	if (twin)
-		duplicate(in, KIND_NFT_RULE, rule->place, foreign_words(&in->out->arena, rule),
-			  twin->rule->place);
+	return NULL;
 }
 
 static bool converts(const struct inference *in, const struct foreign_rule *rule)
@@ -174,7 +166,7 @@ static bool converts(const struct inference *in, const struct foreign_rule *rule
 	return false;
 }
 
-static bool same_conversion(const struct foreign_rule *a, const struct foreign_rule *b)
+bool same_conversion(const struct foreign_rule *a, const struct foreign_rule *b)
 {
 	return a->action == b->action && mark_equal(&a->mark, &b->mark) && a->among == b->among &&
 	       !memcmp(a->families, b->families, sizeof(a->families)) && !*a->obscure &&
@@ -188,76 +180,95 @@ static bool same_conversion(const struct foreign_rule *a, const struct foreign_r
 			a->interfaces.count * sizeof(*a->interfaces.items)));
 }
 
-static const char *unused_conversion(const struct foreign_rule *rule)
+static const char *conversion_unused(struct inference *in, const struct foreign_rule *rule,
+				     const struct foreign_rule **twin)
 {
+	if (converts(in, rule))
+		return NULL;
+	for (size_t i = 0; i < in->foreign->rule_count; i++) {
+		const struct foreign_rule *other = &in->foreign->rules[i];
+
+		if (!converts(in, other) || !same_conversion(rule, other))
+			continue;
+		*twin = other;
+		return NULL;
+	}
 	if (rule->action == FOREIGN_RESTORES || rule->connection.mark.mask)
 		return "no rule that could be used sets the connection mark that it looks at";
 	return "it marks packets, not connections: a redirect takes whole connections";
 }
 
-static void conversion_report(struct inference *in, const struct foreign_rule *rule)
+const char *rule_unused(struct inference *in, const struct foreign_rule *rule,
+			const struct foreign_rule **twin)
 {
-	if (converts(in, rule))
-		return;
-	for (size_t i = 0; i < in->foreign->rule_count; i++) {
-		const struct foreign_rule *other = &in->foreign->rules[i];
-
-		if (converts(in, other) && same_conversion(rule, other)) {
-			duplicate(in, KIND_NFT_RULE, rule->place,
-				  foreign_words(&in->out->arena, rule), other->place);
-			return;
-		}
-	}
-	rule_unused(in, rule, unused_conversion(rule));
+	*twin = NULL;
+	if (rule->action == FOREIGN_NOTHING || rule->action == FOREIGN_LEAVES)
+		return NULL;
+	if (*rule->obscure)
+		return arena_printf(&in->out->arena, "not understood: %s", rule->obscure);
+	if (rule->action == FOREIGN_MARKS_CONNECTION)
+		return selection_unused(in, rule, twin);
+	return conversion_unused(in, rule, twin);
 }
 
 static void rule_report(struct inference *in, const struct foreign_rule *rule)
 {
-	if (rule->action == FOREIGN_NOTHING || rule->action == FOREIGN_LEAVES)
-		return;
-	if (*rule->obscure)
-		rule_unused(in, rule,
-			    arena_printf(&in->out->arena, "not understood: %s", rule->obscure));
-	else if (rule->action == FOREIGN_MARKS_CONNECTION)
-		selection_report(in, rule);
-	else
-		conversion_report(in, rule);
+	const struct foreign_rule *twin;
+	const char *why = rule_unused(in, rule, &twin);
+	const char *words = foreign_words(&in->out->arena, rule);
+
+	if (why)
+		finding_add(in, &in->out->unexpressed,
+			    &(struct finding){ kind_name(KIND_NFT_RULE), rule->hand.place, words,
+					       why });
+	else if (twin)
+		duplicate(in, KIND_NFT_RULE, rule->hand.place, words, twin->hand.place);
 }
 
-static bool same_lookup(const struct rule *a, const struct rule *b)
+bool same_lookup(const struct rule *a, const struct rule *b)
 {
 	return a->family == b->family && mark_equal(&a->mark, &b->mark) && a->action == b->action &&
 	       a->table == b->table && !a->has_more && !b->has_more;
 }
 
-static void lookup_report(struct inference *in, const struct rule *rule)
+const char *lookup_unused(const struct inference *in, const struct rule *rule,
+			  const struct rule **twin)
 {
-	struct arena *arena = &in->out->arena;
-	const char *object =
-		arena_printf(arena, "%s priority %u", family_name(rule->family), rule->priority);
-
+	*twin = NULL;
 	for (size_t i = 0; i < in->caught_count; i++) {
 		const struct path *path = &in->caught[i].path;
-		const struct rule *twin = NULL;
 
 		if (!caught_is_used(&in->caught[i]))
 			continue;
 		if (rule == path->lookup || rule == path->refusal)
-			return;
+			return NULL;
 		if (same_lookup(rule, path->lookup))
-			twin = path->lookup;
+			*twin = path->lookup;
 		else if (path->refusal && same_lookup(rule, path->refusal))
-			twin = path->refusal;
-		if (!twin)
-			continue;
-		duplicate(in, KIND_RULE, object, lookup_words(arena, rule),
-			  arena_printf(arena, "%s priority %u", family_name(twin->family),
-				       twin->priority));
-		return;
+			*twin = path->refusal;
+		if (*twin)
+			return NULL;
 	}
-	finding_add(in, &in->out->unexpressed,
-		    &(struct finding){ kind_name(KIND_RULE), object, lookup_words(arena, rule),
-				       "no rule that could be used gives packets that mark" });
+	return "no rule that could be used gives packets that mark";
+}
+
+const char *lookup_place(struct arena *arena, const struct rule *rule)
+{
+	return arena_printf(arena, "%s priority %u", family_name(rule->family), rule->priority);
+}
+
+static void lookup_report(struct inference *in, const struct rule *rule)
+{
+	struct arena *arena = &in->out->arena;
+	const struct rule *twin;
+	const char *why = lookup_unused(in, rule, &twin);
+	const char *object = lookup_place(arena, rule), *words = lookup_words(arena, rule);
+
+	if (why)
+		finding_add(in, &in->out->unexpressed,
+			    &(struct finding){ kind_name(KIND_RULE), object, words, why });
+	else if (twin)
+		duplicate(in, KIND_RULE, object, words, lookup_place(arena, twin));
 }
 
 static void lookups_report(struct inference *in)
@@ -290,12 +301,19 @@ static void names_report(struct inference *in)
 static void legacy_report(struct inference *in)
 {
 	for (size_t i = 0; i < in->foreign->legacy_count; i++) {
-		const struct foreign_legacy *legacy = &in->foreign->legacy[i];
+		const struct legacy_rule *legacy = &in->foreign->legacy[i];
 
 		finding_add(in, &in->out->unexpressed,
 			    &(struct finding){ "iptables-legacy", legacy->place, legacy->found,
 					       legacy->remedy });
 	}
+}
+
+void inference_run(struct inference *in)
+{
+	rules_catch(in);
+	overlaps_refuse(in);
+	in->out->document = import_document(in);
 }
 
 void import_infer(const struct state *observed, struct import *out)
@@ -304,9 +322,7 @@ void import_infer(const struct state *observed, struct import *out)
 	struct inference in = { .state = observed, .foreign = foreign, .out = out };
 
 	*out = (struct import){ 0 };
-	rules_catch(&in);
-	overlaps_refuse(&in);
-	out->document = import_document(&in);
+	inference_run(&in);
 	for (size_t i = 0; i < foreign->rule_count; i++)
 		rule_report(&in, &foreign->rules[i]);
 	lookups_report(&in);

@@ -15,8 +15,8 @@ const char *rule_is_shadowed(struct inference *in, const struct foreign_rule *ru
 		    (other->action == FOREIGN_LEAVES || other->action == FOREIGN_UNKNOWN) &&
 		    !foreign_disjoint(other, rule))
 			return arena_printf(&in->out->arena,
-					    "%s before %s may keep packets from it", other->place,
-					    rule->place);
+					    "%s before %s may keep packets from it",
+					    other->hand.place, rule->hand.place);
 	return NULL;
 }
 

@@ -41,6 +41,25 @@ static inline bool caught_is_used(const struct caught *caught)
 	return !caught->why && !caught->twin;
 }
 
+/* import.c: all of it, up to the document; out->document is made. */
+void inference_run(struct inference *in);
+
+/* Whether a connection with that mark gets a packet mark by the rule. */
+bool is_convert(const struct foreign_rule *rule, enum family family, const struct mark *mark);
+
+/*
+ * import.c: why it is not in the document. NULL: it is, or it does nothing, or
+ * the document says the same because of *twin, which is NULL otherwise.
+ */
+const char *rule_unused(struct inference *in, const struct foreign_rule *rule,
+			const struct foreign_rule **twin);
+const char *lookup_unused(const struct inference *in, const struct rule *rule,
+			  const struct rule **twin);
+
+/* import.c: one is as good as the other. */
+bool same_conversion(const struct foreign_rule *a, const struct foreign_rule *b);
+bool same_lookup(const struct rule *a, const struct rule *b);
+
 /* import.c: answers to what is not used are not used. */
 void answers_judge(struct inference *in);
 
@@ -59,6 +78,7 @@ json_t *import_document(struct inference *in);
 const char *rule_is_shadowed(struct inference *in, const struct foreign_rule *rule);
 
 /* "ipv4 priority 100" and so on, for people. */
+const char *lookup_place(struct arena *arena, const struct rule *rule);
 const char *lookup_words(struct arena *arena, const struct rule *rule);
 const char *route_words(struct arena *arena, const struct route *route);
 

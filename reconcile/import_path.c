@@ -43,7 +43,7 @@ static bool test_takes(const struct foreign_test *test, const struct mark *mark)
 	return is_subset(test->mark.mask, mark->mask) && same != test->negate;
 }
 
-static bool is_convert(const struct foreign_rule *rule, enum family family, const struct mark *mark)
+bool is_convert(const struct foreign_rule *rule, enum family family, const struct mark *mark)
 {
 	if (!rule->families[family] || !test_takes(&rule->connection, mark))
 		return false;
@@ -67,15 +67,15 @@ static const char *convert_wrong(struct inference *in, const struct foreign_rule
 	if (*convert->obscure)
 		return arena_printf(arena,
 				    "%s makes a packet mark of it, and is not understood: %s",
-				    convert->place, convert->obscure);
+				    convert->hand.place, convert->obscure);
 	if (asks_for_more(convert))
 		return arena_printf(arena, "%s makes a packet mark of it for some packets only: %s",
-				    convert->place, foreign_words(arena, convert));
+				    convert->hand.place, foreign_words(arena, convert));
 	if (convert < rule)
 		return arena_printf(arena,
 				    "%s makes a packet mark of it, and stands before it: the first "
 				    "packet goes straight to the server; put it behind",
-				    convert->place);
+				    convert->hand.place);
 	return rule_is_shadowed(in, convert);
 }
 
@@ -216,7 +216,7 @@ static const char *interfaces_wrong(struct inference *in, const struct foreign_r
 		return arena_printf(arena,
 				    "%s takes packets from the gateway's interface %s, too, and "
 				    "sends them back there; say ! -i %s",
-				    convert->place, dev, dev);
+				    convert->hand.place, dev, dev);
 	if (convert->among == AMONG_OTHERS && rule->among == AMONG_THESE &&
 	    !spans_intersect(&rule->interfaces, &convert->interfaces))
 		return NULL;
@@ -228,7 +228,7 @@ static const char *interfaces_wrong(struct inference *in, const struct foreign_r
 			return NULL;
 	}
 	return arena_printf(arena, "%s does not take the packets of all its interfaces",
-			    convert->place);
+			    convert->hand.place);
 }
 
 static const char *mark_find(struct inference *in, const struct foreign_rule *rule,

@@ -228,6 +228,7 @@ static const char *flaw_words(struct arena *arena, const struct step *step)
 	case KIND_NFT_SET:
 	case KIND_NFT_ELEMENT:
 	case KIND_NFT_RULE:
+	case KIND_HAND_RULE:
 	case KIND_COUNT:
 		break;
 	}

@@ -2,7 +2,8 @@
 /*
  * Creating: name, rp_filter, route, rules, then the nft table, so that traffic
  * is diverted only once its path stands. Removing: the reverse. In between,
- * connections that bear a retired mark are forgotten.
+ * connections that bear a retired mark are forgotten. What was made by hand goes
+ * when ours stands, and is back before ours goes.
  */
 #include "reconcile/plan.h"
 
@@ -17,7 +18,7 @@ const char *kind_name(enum kind kind)
 		[KIND_ROUTE] = "route",         [KIND_RULE] = "rule",
 		[KIND_NFT_TABLE] = "nft_table", [KIND_NFT_CHAIN] = "nft_chain",
 		[KIND_NFT_SET] = "nft_set",     [KIND_NFT_ELEMENT] = "nft_element",
-		[KIND_NFT_RULE] = "nft_rule",
+		[KIND_NFT_RULE] = "nft_rule",   [KIND_HAND_RULE] = "nft_rule",
 	};
 
 	return names[kind];
@@ -65,6 +66,9 @@ struct step *diff_step(struct diff *diff, enum kind kind, enum action action, en
 		ARENA_PUSH(&plan->arena, plan->steps, plan->step_count, plan->step_room);
 
 	if (!selects_traffic(diff->document))
+		effect = EFFECT_NONE;
+	/* Nothing is lost as it stands, whatever may come. */
+	if (diff->observed->is_by_hand && effect != EFFECT_EXPOSED)
 		effect = EFFECT_NONE;
 	*step = (struct step){
 		.kind = kind,
@@ -155,16 +159,18 @@ void plan_build(const struct document *document, const struct state *desired,
 		.document = document, .desired = desired, .observed = observed, .plan = plan
 	};
 
-	*plan = (struct plan){ 0 };
+	*plan = (struct plan){ .is_by_hand = observed->is_by_hand };
 	diff_conflicts(&diff);
 	diff_marks_retired(&diff);
 	diff_names_create(&diff);
 	diff_rp_filters_set(&diff);
 	diff_routes_create(&diff);
 	diff_rules_create(&diff);
+	diff_hand_rules_create(&diff);
 	diff_nft(&diff);
 	plan->forget_at = plan->step_count;
 	diff_nft_retired(&diff);
+	diff_hand_rules_delete(&diff);
 	diff_rules_delete(&diff);
 	diff_routes_delete(&diff);
 	diff_rp_filters_restore(&diff);

@@ -24,6 +24,7 @@ enum kind {
 	KIND_NFT_SET,
 	KIND_NFT_ELEMENT,
 	KIND_NFT_RULE,
+	KIND_HAND_RULE, /* in a chain of somebody else's */
 	KIND_COUNT
 };
 
@@ -37,7 +38,7 @@ enum effect { EFFECT_NONE, EFFECT_EXPOSED, EFFECT_OUTAGE, EFFECT_LEAK };
  * One step. before is NULL for a create, after is NULL for a delete; which
  * type they have, kind says: struct rt_table, rp_filter, route, rule, nft_chain
  * (without its rules, which are steps of their own), nft_set (without its
- * elements), nft_rule. For KIND_NFT_TABLE both are NULL. For KIND_NFT_ELEMENT
+ * elements), nft_rule, hand_rule. For KIND_NFT_TABLE both are NULL. For KIND_NFT_ELEMENT
  * they are arrays of `count` struct element. The states own what is pointed to.
  */
 struct step {
@@ -81,6 +82,7 @@ struct plan {
 	struct warning *warnings;
 	size_t warning_count, warning_room;
 	enum effect effect; /* the worst of the steps */
+	bool is_by_hand;    /* the observed state's */
 	/*
 	 * Marks that no gateway uses any longer. The conntrack entries that
 	 * bear them are deleted before step number forget_at, so that no old

@@ -6,6 +6,7 @@
 
 #include "reconcile/expand.h"
 #include "reconcile/state_json.h"
+#include "reconcile/take_over.h"
 #include "reconcile/warning.h"
 
 /*
@@ -38,11 +39,16 @@ struct run {
 static int compare(struct kernel *kernel, const struct scope *scope, const struct nft_table *table,
 		   struct comparison *comparison, struct error *error)
 {
-	*comparison = (struct comparison){ 0 };
+	*comparison = (struct comparison){ .takes_over = scope->take_over };
 	if (kernel->ops->observe(kernel, scope, &comparison->observed, error) < 0)
 		return -1;
+	if (scope->taken)
+		take_over_again(scope->document, scope->taken, &comparison->observed);
+	else if (scope->take_over)
+		take_over(scope->document, &comparison->observed);
 	expand(scope->document, &comparison->observed, table, &comparison->desired);
 	plan_build(scope->document, &comparison->desired, &comparison->observed, &comparison->plan);
+	leftovers_tell(comparison->observed.leftovers, &comparison->plan);
 	warnings_of_document(scope->document, &comparison->plan);
 	if (scope->surroundings)
 		kernel->ops->look_around(kernel, scope->document, &comparison->around);
@@ -79,13 +85,22 @@ static bool is_interrupted(const struct run *run)
 	return run->options->interrupted && *run->options->interrupted;
 }
 
-/* The end of the run of nft steps that begins at `from`, within one side of forget_at. */
+static bool is_by_hand(const struct step *step)
+{
+	return step->kind == KIND_HAND_RULE;
+}
+
+/*
+ * The end of the run of nft steps that begins at `from`, within one side of
+ * forget_at. Rules made by hand have a transaction of their own: a packet that
+ * is between two hooks meets the one hook before and the other one after it.
+ */
 static size_t nft_end(const struct plan *plan, size_t from)
 {
-	size_t end = from;
+	size_t end = from + 1;
 
-	while (end < plan->step_count && is_nft(&plan->steps[end]) &&
-	       (end == from || end != plan->forget_at))
+	while (end < plan->step_count && is_nft(&plan->steps[end]) && end != plan->forget_at &&
+	       is_by_hand(&plan->steps[end]) == is_by_hand(&plan->steps[from]))
 		end++;
 	return end;
 }
@@ -199,6 +214,8 @@ static int look_again(struct run *run)
 	struct scope scope = *run->scope;
 
 	scope.since = run->since.table ? &run->since : NULL;
+	/* Half of what was made by hand is not what it was: the first look decides. */
+	scope.taken = scope.take_over ? &result->first.observed : NULL;
 	comparison_free(&result->later);
 	result->latest = &result->later;
 	return compare(run->kernel, &scope, &result->first.desired.nft, &result->later,

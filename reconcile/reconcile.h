@@ -28,7 +28,8 @@ enum exit_code {
 
 /* One look at the kernel beside what should be. */
 struct comparison {
-	bool made; /* false: the kernel could not be read, and the rest is empty */
+	bool made;       /* false: the kernel could not be read, and the rest is empty */
+	bool takes_over; /* the scope asked for it */
 	struct state observed, desired;
 	struct surroundings around; /* what the scope asks for of it */
 	struct plan plan;

@@ -296,6 +296,19 @@ static json_t *nft_rule_json(const struct step *step, const struct nft_rule *rul
 	return object;
 }
 
+static json_t *hand_rule_json(const struct hand_rule *rule)
+{
+	json_t *object = json_object();
+
+	set_text(object, "family", rule->family);
+	set_text(object, "table", rule->table);
+	set_text(object, "chain", rule->chain);
+	set_number(object, "handle", (json_int_t)rule->handle);
+	if (rule->words)
+		set_text(object, "text", rule->words);
+	return object;
+}
+
 json_t *object_json(const struct step *step, const void *object, size_t limit)
 {
 	if (!object)
@@ -317,6 +330,8 @@ json_t *object_json(const struct step *step, const void *object, size_t limit)
 		return elements_json(step, object, limit);
 	case KIND_NFT_RULE:
 		return nft_rule_json(step, object);
+	case KIND_HAND_RULE:
+		return hand_rule_json(object);
 	case KIND_NFT_TABLE:
 	case KIND_COUNT:
 		break;

@@ -62,7 +62,9 @@ static void print_meaning(struct printer *printer, const struct redirect *redire
 		return;
 	fprintf(printer->out, "%s%s\n",
 		meaning_of_redirect(&printer->arena, redirect, done ? "goes" : "will go"),
-		done ? "" : now[effect]);
+		done                       ? ""
+		: report->plan->is_by_hand ? " (now: by rules made by hand)"
+					   : now[effect]);
 	if (*redirect->description)
 		fprintf(printer->out, "    %s\n", redirect->description);
 	if (*redirect->gateway->description)
@@ -109,8 +111,14 @@ static const char *next_hop_text(struct printer *printer, const struct route *ro
 {
 	char address[SPAN_TEXT];
 
-	return arena_printf(&printer->arena, "via %s dev %s",
-			    address_format(route->gateway, route->family, address), route->dev);
+	return arena_printf(&printer->arena, "via %s dev %s%s",
+			    address_format(route->gateway, route->family, address), route->dev,
+			    route->taken ? " (made by hand)" : "");
+}
+
+static const char *words_text(struct printer *printer, const struct hand_rule *rule)
+{
+	return rule->words ? arena_printf(&printer->arena, ": %s", rule->words) : "";
 }
 
 /* What a reader needs beside the object: the values on both sides. */
@@ -135,6 +143,8 @@ static const char *detail(struct printer *printer, const struct step *step)
 		if (step->count > 1)
 			return arena_printf(&printer->arena, " (%zu)", step->count);
 		return "";
+	case KIND_HAND_RULE:
+		return words_text(printer, step->before ? step->before : step->after);
 	case KIND_RT_TABLE:
 	case KIND_RULE:
 	case KIND_NFT_TABLE:

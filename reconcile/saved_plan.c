@@ -101,12 +101,13 @@ json_t *saved_plan_make(const json_t *document, const struct comparison *compari
 
 	digest_json(document, document_digest);
 	fingerprint(&comparison->observed, seen);
-	plan = json_pack("{s:i,s:s,s:s,s:o,s:s,s:s,s:s,s:O,s:o,s:o}", "format_version",
+	plan = json_pack("{s:i,s:s,s:s,s:o,s:s,s:s,s:s,s:b,s:O,s:o,s:o}", "format_version",
 			 FORMAT_VERSION, "kind", "plan", "detour", VERSION, "host", host_json(host),
 			 "document_digest", document_digest, "fingerprint", seen, "effect",
-			 effect_name(comparison->plan.effect), "document", (json_t *)document,
-			 "observed", state_to_json(&comparison->observed, &comparison->plan),
-			 "steps", steps_json(&comparison->plan, SIZE_MAX));
+			 effect_name(comparison->plan.effect), "take_over",
+			 (int)comparison->takes_over, "document", (json_t *)document, "observed",
+			 state_to_json(&comparison->observed, &comparison->plan), "steps",
+			 steps_json(&comparison->plan, SIZE_MAX));
 	plan_digest(plan, whole);
 	json_object_set_new(plan, "digest", json_string(whole));
 	return plan;
@@ -152,6 +153,11 @@ int saved_plan_check(const json_t *plan, const struct host *host, struct error *
 				 "the plan's digest is not that of its content: it was edited or "
 				 "damaged; change the document and make a new plan");
 	return host_check(json_object_get(plan, "host"), host, error);
+}
+
+bool saved_plan_takes_over(const json_t *plan)
+{
+	return json_is_true(json_object_get(plan, "take_over"));
 }
 
 const json_t *saved_plan_document(const json_t *plan)

@@ -19,7 +19,8 @@ struct host {
 	char boot_id[64], machine_id[64], netns[32];
 };
 
-/* Those of the largest documents have about half of it; a larger one is neither written nor read. */
+/* Those of the largest documents have about half of it; a larger one is neither written nor read.
+ */
 enum { PLAN_MAX_BYTES = 1024 * 1024 * 1024 };
 
 /*
@@ -38,6 +39,9 @@ json_t *saved_plan_make(const json_t *document, const struct comparison *compari
 
 /* 0, or -1 with *error: edited, of another version, or of another boot, machine or namespace. */
 int saved_plan_check(const json_t *plan, const struct host *host, struct error *error);
+
+/* Whether it replaces what was made by hand: see take_over.h. */
+bool saved_plan_takes_over(const json_t *plan);
 
 /* The plan's document. The plan owns it. */
 const json_t *saved_plan_document(const json_t *plan);

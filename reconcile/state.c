@@ -18,7 +18,9 @@ static int rt_table_compare(const void *a, const void *b)
 	const struct rt_table *x = a, *y = b;
 	int order = COMPARE(x->id, y->id);
 
-	return order ? order : strcmp(x->name, y->name);
+	if (!order)
+		order = strcmp(x->name, y->name);
+	return order ? order : COMPARE(x->line, y->line);
 }
 
 static int rp_filter_compare(const void *a, const void *b)
@@ -150,4 +152,22 @@ bool rule_equal(const struct rule *a, const struct rule *b)
 	return a->family == b->family && a->priority == b->priority &&
 	       mark_equal(&a->mark, &b->mark) && a->action == b->action && a->table == b->table &&
 	       a->protocol == b->protocol && a->has_more == b->has_more;
+}
+
+/* Neither handle nor successor: they are other ones once it was put back. */
+bool hand_rule_equal(const struct hand_rule *a, const struct hand_rule *b)
+{
+	return a->nfproto == b->nfproto && !strcmp(a->table, b->table) &&
+	       !strcmp(a->chain, b->chain) && a->raw_size == b->raw_size &&
+	       !memcmp(a->raw, b->raw, a->raw_size);
+}
+
+bool route_is_managed(const struct route *route)
+{
+	return route->protocol == PROTOCOL_DETOUR || route->taken;
+}
+
+bool rule_is_managed(const struct rule *rule)
+{
+	return rule->protocol == PROTOCOL_DETOUR || rule->taken;
 }

@@ -26,6 +26,11 @@ struct rt_table {
 	const char *name;
 	bool own;         /* in our file; false: an administrator's */
 	const char *file; /* observed: where it stands */
+	/* Observed, of others': its line as it is, with the newline, and which line that is. */
+	const char *text;
+	uint32_t line;
+	bool can_go; /* observed: the line can be taken out of the file */
+	bool taken;  /* made by hand, and replaced by the document: see take_over.h */
 };
 
 /* net.ipv4.conf.INTERFACE.rp_filter: step 7. "all" and "default" are interfaces here. */
@@ -53,6 +58,8 @@ struct route {
 	bool has_gateway;
 	uint8_t gateway[SPAN_BYTES];
 	const char *dev; /* "" when the kernel names none */
+	bool has_more;   /* observed: attributes that we never set (src, mtu, onlink, ...) */
+	bool taken;      /* see struct rt_table */
 };
 
 enum rule_action { RULE_LOOKUP, RULE_UNREACHABLE, RULE_OTHER };
@@ -70,6 +77,22 @@ struct rule {
 	 */
 	const void *raw;
 	size_t raw_size;
+	bool taken; /* see struct rt_table */
+};
+
+/* A rule in a chain of somebody else's. */
+struct hand_rule {
+	const char *place;  /* "ip mangle PREROUTING handle 7" */
+	const char *words;  /* what it does, as nft(8) says it; NULL when it was noted only */
+	const char *family; /* "ip", "ip6" or "inet" */
+	uint8_t nfproto;    /* the same: NFPROTO_*, as in the kernel */
+	const char *table, *chain;
+	uint64_t handle;
+	uint64_t successor; /* the handle of the rule behind it; 0: it is the last */
+	/* What makes it what it is, as received, with counters of 0: to tell it, or put it back. */
+	const void *raw;
+	size_t raw_size;
+	uint32_t protocol; /* the only one that it takes, which xt extensions want to know; 0 */
 };
 
 /* A link that the document names. Only its existence and whether it is up matter. */
@@ -117,6 +140,7 @@ struct marked {
 };
 
 struct foreign;
+struct leftovers;
 
 struct state {
 	struct arena arena;
@@ -132,6 +156,11 @@ struct state {
 
 	/* What others do with marks; only when the scope asks for it. In the arena. */
 	struct foreign *foreign;
+	/* Of that: made by hand, and replaced by the document. In the order of their chains. */
+	struct hand_rule *hand_rules;
+	size_t hand_rule_count, hand_rule_room;
+	bool is_by_hand;                   /* they do all that the document redirects */
+	const struct leftovers *leftovers; /* what is not replaced; NULL when that was not asked */
 
 	/* Observed only: facts that decide what can be done, never differences by themselves. */
 	struct link *links;
@@ -153,7 +182,13 @@ struct scope {
 	bool everything; /* destroy: look for our routes in every table */
 	/* Undoing: an interface that no document names has lost our value already. */
 	bool every_rp_filter;
-	bool foreign;     /* what others do with marks, all policy rules and names included */
+	bool foreign; /* what others do with marks, all policy rules and names included */
+	/*
+	 * Replace what was made by hand, where it is understood: see take_over.h.
+	 * NULL state: what can be; else what was found to be in that earlier look.
+	 */
+	bool take_over;
+	const struct state *taken;
 	bool neighbours;  /* whether the next hops answer */
 	bool connections; /* how many connections bear the mark of each gateway and rule of ours */
 	/* Look at what else the router holds, too, for more warnings: at a cost that it decides. */
@@ -187,5 +222,10 @@ const char *route_way(struct arena *arena, const struct route *route);
 /* Fields that the kernel keeps; not what an observation adds. */
 bool route_equal(const struct route *a, const struct route *b);
 bool rule_equal(const struct rule *a, const struct rule *b);
+bool hand_rule_equal(const struct hand_rule *a, const struct hand_rule *b);
+
+/* Ours to create and delete: of our making, or made by hand and taken over. */
+bool route_is_managed(const struct route *route);
+bool rule_is_managed(const struct rule *rule);
 
 #endif

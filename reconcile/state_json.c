@@ -39,6 +39,15 @@ static const struct member rt_table_members[] = {
 	MEMBER(U32, rt_table, id),
 	MEMBER(NAME, rt_table, name),
 	MEMBER(BOOL, rt_table, own),
+	MEMBER(BOOL, rt_table, taken),
+	{ 0 },
+};
+
+/* Of a name that is taken out of a file; other lines of others do not matter. */
+static const struct member name_line_members[] = {
+	MEMBER(NAME, rt_table, file),
+	MEMBER(U32, rt_table, line),
+	MEMBER(NAME, rt_table, text),
 	{ 0 },
 };
 
@@ -60,6 +69,7 @@ static const struct member route_members[] = {
 	MEMBER(BOOL, route, has_gateway),
 	MEMBER(BYTES, route, gateway, .size = SPAN_BYTES),
 	MEMBER(NAME, route, dev),
+	MEMBER(BOOL, route, taken),
 	{ 0 },
 };
 
@@ -72,6 +82,20 @@ static const struct member rule_members[] = {
 	MEMBER(U8, rule, protocol),
 	MEMBER(BOOL, rule, has_more),
 	MEMBER(RAW, rule, raw, .size = offsetof(struct rule, raw_size)),
+	MEMBER(BOOL, rule, taken),
+	{ 0 },
+};
+
+static const struct member hand_rule_members[] = {
+	MEMBER(NAME, hand_rule, place),
+	MEMBER(NAME, hand_rule, family),
+	MEMBER(U8, hand_rule, nfproto),
+	MEMBER(NAME, hand_rule, table),
+	MEMBER(NAME, hand_rule, chain),
+	MEMBER(BYTES, hand_rule, handle, .size = sizeof(uint64_t)),
+	MEMBER(BYTES, hand_rule, successor, .size = sizeof(uint64_t)),
+	MEMBER(RAW, hand_rule, raw, .size = offsetof(struct hand_rule, raw_size)),
+	MEMBER(U32, hand_rule, protocol),
 	{ 0 },
 };
 
@@ -283,16 +307,29 @@ static json_t *nft_to_json(const struct nft_table *table, const struct plan *pla
 	return json;
 }
 
+static json_t *names_to_json(const struct state *state)
+{
+	json_t *list = LIST(state->rt_tables, state->rt_table_count, rt_table_members);
+
+	for (size_t i = 0; i < state->rt_table_count; i++)
+		if (state->rt_tables[i].taken)
+			json_object_update_new(
+				json_array_get(list, i),
+				object_to_json(&state->rt_tables[i], name_line_members));
+	return list;
+}
+
 json_t *state_to_json(const struct state *state, const struct plan *plan)
 {
 	json_t *json = json_object();
 
-	json_object_set_new(json, "rt_tables",
-			    LIST(state->rt_tables, state->rt_table_count, rt_table_members));
+	json_object_set_new(json, "rt_tables", names_to_json(state));
 	json_object_set_new(json, "rp_filters",
 			    LIST(state->rp_filters, state->rp_filter_count, rp_filter_members));
 	json_object_set_new(json, "routes", LIST(state->routes, state->route_count, route_members));
 	json_object_set_new(json, "rules", LIST(state->rules, state->rule_count, rule_members));
+	json_object_set_new(json, "hand_rules",
+			    LIST(state->hand_rules, state->hand_rule_count, hand_rule_members));
 	json_object_set_new(json, "nft", nft_to_json(&state->nft, plan));
 	return json;
 }
@@ -475,20 +512,33 @@ static void nft_read_json(struct reader *reader, const json_t *json, const struc
 		elements_read(reader, json_array_get(sets, i), now, &table->sets[i]);
 }
 
+static void names_from_json(struct reader *reader, const json_t *json, struct state *state)
+{
+	const json_t *list = json_object_get(json, "rt_tables");
+
+	state->rt_tables = list_read(reader, json, "rt_tables", sizeof(*state->rt_tables),
+				     rt_table_members, &state->rt_table_count);
+	for (size_t i = 0; i < state->rt_table_count; i++)
+		if (state->rt_tables[i].taken)
+			object_read(reader, json_array_get(list, i), &state->rt_tables[i],
+				    name_line_members);
+}
+
 int state_from_json(const json_t *json, const struct state *now, struct state *state,
 		    struct error *error)
 {
 	struct reader reader = { .arena = &state->arena };
 
 	*state = (struct state){ 0 };
-	state->rt_tables = list_read(&reader, json, "rt_tables", sizeof(*state->rt_tables),
-				     rt_table_members, &state->rt_table_count);
+	names_from_json(&reader, json, state);
 	state->rp_filters = list_read(&reader, json, "rp_filters", sizeof(*state->rp_filters),
 				      rp_filter_members, &state->rp_filter_count);
 	state->routes = list_read(&reader, json, "routes", sizeof(*state->routes), route_members,
 				  &state->route_count);
 	state->rules = list_read(&reader, json, "rules", sizeof(*state->rules), rule_members,
 				 &state->rule_count);
+	state->hand_rules = list_read(&reader, json, "hand_rules", sizeof(*state->hand_rules),
+				      hand_rule_members, &state->hand_rule_count);
 	nft_read_json(&reader, json_object_get(json, "nft"), now, &state->nft);
 	if (reader.failed)
 		return error_set(error, "damaged", "a recorded state is damaged");

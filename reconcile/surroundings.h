@@ -14,6 +14,7 @@
 
 #include "reconcile/arena.h"
 #include "reconcile/document.h"
+#include "reconcile/foreign.h"
 #include "reconcile/policy.h"
 #include "reconcile/selection.h"
 
@@ -84,7 +85,8 @@ enum deed {
 /* What a rule of such a chain does that can matter to us. */
 struct other_deed {
 	const struct other_chain *chain;
-	size_t rule; /* its number in the chain, from 1 */
+	size_t rule;     /* its number in the chain, from 1 */
+	uint64_t handle; /* its number in the table */
 	enum deed deed;
 	bool families[FAMILY_COUNT];
 	uint32_t bits;    /* of the mark, that are written or tested */
@@ -117,11 +119,6 @@ struct xfrm_rule {
 	uint16_t dport, dport_mask;
 	uint32_t out_index; /* of the interface that a packet leaves by; 0: any */
 	struct mark mark;   /* mask 0: none */
-};
-
-/* A rule of iptables-legacy that writes marks. */
-struct legacy_rule {
-	const char *place, *found, *remedy;
 };
 
 /* By which interface unmarked packets to some servers of a redirect leave. */

@@ -156,7 +156,8 @@ static void warn_mark_in_use(const struct gateway *gateway, const struct state *
 {
 	size_t connections = state_marked(observed, &gateway->mark);
 
-	if (observed->nft.exists || !connections)
+	/* Those of rules made by hand, which go, are meant. */
+	if (observed->nft.exists || !connections || observed->hand_rule_count)
 		return;
 	warn(plan, "mark-in-use", "if they are not detour's, choose other bits",
 	     "gateway %s: %zu connections bear the mark 0x%x/0x%x already and will go through it",
@@ -232,4 +233,6 @@ void warnings_of_state(const struct document *document, const struct state *obse
 	warn_rp_filter_overridden(observed, plan);
 	if (around)
 		warnings_of_surroundings(document, observed, around, plan);
+	else if (observed->foreign)
+		warn_legacy(observed->foreign->legacy, observed->foreign->legacy_count, plan);
 }

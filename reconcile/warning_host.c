@@ -61,6 +61,14 @@ static void warn_managers(const struct judgement *judgement)
 	}
 }
 
+void warn_legacy(const struct legacy_rule *rules, size_t count, struct plan *plan)
+{
+	for (size_t i = 0; i < count; i++)
+		warn(plan, "iptables-legacy", rules[i].remedy,
+		     "%s writes marks (%s), and nft does not show it", rules[i].place,
+		     rules[i].found);
+}
+
 void warnings_of_host(const struct judgement *judgement)
 {
 	const struct surroundings *around = judgement->around;
@@ -69,10 +77,7 @@ void warnings_of_host(const struct judgement *judgement)
 	for (size_t i = 0; around->sessions && i < document->redirect_count; i++)
 		if (around->sessions[i])
 			warn_sessions(judgement, &document->redirects[i], around->sessions[i]);
-	for (size_t i = 0; i < around->legacy_count; i++)
-		warn(judgement->plan, "iptables-legacy", around->legacy[i].remedy,
-		     "%s writes marks (%s), and nft does not show it", around->legacy[i].place,
-		     around->legacy[i].found);
+	warn_legacy(around->legacy, around->legacy_count, judgement->plan);
 	warn_managers(judgement);
 	if (around->flush_file)
 		warn(judgement->plan, "ruleset-flushed",

@@ -151,6 +151,23 @@ static bool is_certain(const struct judgement *judgement, const struct other_dee
 	return deed->is_certain && !deed->interface;
 }
 
+/* A rule that the plan removes. */
+static bool is_taken(const struct judgement *judgement, const struct other_deed *deed)
+{
+	const struct state *observed = judgement->observed;
+	struct arena *arena = &judgement->plan->arena;
+
+	for (size_t i = 0; i < observed->hand_rule_count; i++) {
+		const struct hand_rule *rule = &observed->hand_rules[i];
+
+		if (rule->handle == deed->handle &&
+		    !strcmp(deed->chain->table,
+			    arena_printf(arena, "%s %s", rule->family, rule->table)))
+			return true;
+	}
+	return false;
+}
+
 /* "rule 3", "rules 3, 5, 6 and 2 more". */
 static const char *rules_text(struct arena *arena, const struct listing *listing)
 {
@@ -171,7 +188,7 @@ static const struct other_deed *deeds_gather(const struct judgement *judgement, 
 
 		if (deed->chain != around->deeds[from].chain)
 			break;
-		if (!is_so(judgement, deed))
+		if (is_taken(judgement, deed) || !is_so(judgement, deed))
 			continue;
 		first = first ? first : deed;
 		if (deed->rule != last_rule)
@@ -186,7 +203,8 @@ static bool any_is(const struct judgement *judgement, size_t from, size_t end, d
 		   deed_fn *is_fatal)
 {
 	for (size_t i = from; i < end; i++)
-		if (is_so(judgement, &judgement->around->deeds[i]) &&
+		if (!is_taken(judgement, &judgement->around->deeds[i]) &&
+		    is_so(judgement, &judgement->around->deeds[i]) &&
 		    is_fatal(judgement, &judgement->around->deeds[i]))
 			return true;
 	return false;

@@ -48,6 +48,9 @@ void warnings_of_ways(const struct judgement *judgement);
  */
 bool answers_are_strange(const struct surroundings *around, const struct gateway *gateway);
 
+/* warning_host.c: rules of iptables-legacy. */
+void warn_legacy(const struct legacy_rule *rules, size_t count, struct plan *plan);
+
 /* warning_host.c: connections that began before, and programs that remove what is ours. */
 void warnings_of_host(const struct judgement *judgement);
 

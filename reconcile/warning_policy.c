@@ -107,6 +107,22 @@ static void warn_tested(const struct judgement *judgement, const struct fib_rule
 		     gateway->name);
 }
 
+/* One that the plan removes. */
+static bool is_taken(const struct judgement *judgement, const struct fib_rule *rule)
+{
+	const struct state *observed = judgement->observed;
+
+	for (size_t i = 0; i < observed->rule_count; i++) {
+		const struct rule *taken = &observed->rules[i];
+
+		if (taken->taken && taken->family == rule->family &&
+		    taken->priority == rule->priority && taken->table == rule->table &&
+		    mark_equal(&taken->mark, &rule->mark))
+			return true;
+	}
+	return false;
+}
+
 void warnings_of_policy(const struct judgement *judgement)
 {
 	const struct document *document = judgement->document;
@@ -118,7 +134,8 @@ void warnings_of_policy(const struct judgement *judgement)
 			const struct other_rule *other = &judgement->around->rules[i];
 			const struct gateway *gateway = &document->gateways[j];
 
-			if (!warn_earlier(judgement, other, gateway, selections, count))
+			if (!is_taken(judgement, &other->rule) &&
+			    !warn_earlier(judgement, other, gateway, selections, count))
 				warn_tested(judgement, &other->rule, gateway);
 		}
 }

@@ -17,7 +17,9 @@ import shutil
 import signal
 import tempfile
 
-from lab import DETOUR_PLAIN, Lab
+from by_hand import by_hand, undo_by_hand
+from conftest import IPV4, IPV6
+from lab import DETOUR_PLAIN, Lab, document, gateway, redirect
 from test_change_window import NEW, OLD, journal, router
 
 PLAN = pathlib.Path("/run/plan.json")
@@ -200,12 +202,33 @@ class Recover(Change):
         return self.run("recover", wants_json=False, wrapper=wrapper)
 
 
+class TakeOver(Change):
+    """What was typed by hand, twice, gives way to a document that says the same."""
+
+    document = document(
+        gateway(mark=1, spoofs_clients=True),
+        redirect(existing_connections="redirect"),
+    )
+
+    def start(self):
+        self.must("destroy")
+        undo_by_hand(self.lab, IPV4)
+        undo_by_hand(self.lab, IPV6)
+        for family in (IPV4, IPV6, IPV4):
+            by_hand(self.lab, family)
+
+    def make(self, wrapper=()):
+        words = ["apply", self.document, "--again", "--take-over"]
+        return self.run(*words, wants_json=False, wrapper=wrapper)
+
+
 CHANGES = {
     "first_apply": FirstApply,
     "update": Update,
     "saved_plan": SavedPlan,
     "destroy": Destroy,
     "recover": Recover,
+    "take_over": TakeOver,
 }
 
 

@@ -2,54 +2,15 @@
 """What was done by hand becomes a document, or is listed with the reason."""
 
 import json
-import pathlib
 import subprocess
 
 import pytest
 
+from by_hand import STEP_1, STEP_2, STEP_3
+from by_hand import by_hand, imported, iptables, mangle, steps_4_to_7, undo_by_hand
 from conftest import IPV4, IPV6
 from lab import DETOUR
 from test_reports import validator_of
-
-STEP_1 = "-I PREROUTING -i eth0 -p tcp -d {servers} --dport 3389 -j CONNMARK --set-mark 1"
-STEP_2 = "-I PREROUTING -i eth1 -p tcp -s {servers} --sport 3389 -j CONNMARK --set-mark 1"
-STEP_3 = "-A PREROUTING ! -i eth2 -m connmark --mark 1 -j MARK --set-mark 1"
-
-
-def tables(family):
-    return "ip6tables-nft" if family.is_ipv6 else "iptables-nft"
-
-
-def mangle(lab, family, *rules):
-    """Rules as typed behind `iptables -t mangle`; what is in quotes is one word."""
-    for rule in rules:
-        words = rule.format(**vars(family)).split('"')
-        split = [part.split() if i % 2 == 0 else [part] for i, part in enumerate(words)]
-        lab.tool("router", [tables(family), "-t", "mangle", *sum(split, [])])
-
-
-def steps_4_to_7(lab, family, table="103", name="scb", via=None, mark="1", dev="eth2"):
-    path = pathlib.Path("/etc/iproute2/rt_tables")
-    if f"{table} {name}\n" not in path.read_text():
-        with path.open("a") as names:
-            names.write(f"{table} {name}\n")
-    lab.ip("router", f"{family.ip} route replace default via {via or family.gateway} table {name}")
-    lab.ip("router", f"{family.ip} rule add from all fwmark {mark} table {name}")
-    lab.sysctl("router", f"net/ipv4/conf/{dev}/rp_filter", 0)
-    lab.sysctl("router", "net/ipv4/conf/all/rp_filter", 0)
-
-
-def by_hand(lab, family, *rules):
-    """The procedure, with these rules for steps 1 to 3."""
-    mangle(lab, family, *(rules or (STEP_1, STEP_2, STEP_3)))
-    steps_4_to_7(lab, family)
-
-
-def undo_by_hand(lab, family):
-    mangle(lab, family, "-F PREROUTING")
-    lab.ip("router", f"{family.ip} rule del fwmark 1")
-    lab.ip("router", f"{family.ip} route flush table 103")
-
 
 def gateway(family, **fields):
     return {
@@ -73,14 +34,6 @@ def redirect(family, **fields):
         "services": ["3389/tcp"],
         "existing_connections": "redirect",
     } | fields
-
-
-def imported(lab, exit_code=0):
-    """The document, which must be a good one, and the report."""
-    result = lab.detour("import")
-    assert result.exit == exit_code, repr(result)
-    assert lab.detour("validate", result.json["document"]).exit == 0
-    return result.json["document"], result.json
 
 
 def only_redirect(lab, exit_code=0):
@@ -518,7 +471,7 @@ def test_hostile_comments_do_no_harm(lab, family):
     mangle(lab, family, STEP_3)
     for rule in (STEP_1, STEP_1.replace("-j", "-m length --length 1:9 -j")):
         words = rule.format(**vars(family)).split()
-        lab.tool("router", [tables(family), "-t", "mangle", *words[:2], *with_comment, *words[2:]])
+        lab.tool("router", [iptables(family), "-t", "mangle", *words[:2], *with_comment, *words[2:]])
     steps_4_to_7(lab, family)
     assert only_redirect(lab, 2) == redirect(family)
     text = lab.detour("import", wants_json=False)

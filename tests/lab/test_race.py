@@ -42,14 +42,15 @@ def write(lab, commands):
 class Paused:
     """An apply under strace that stops at its number-th netlink message; go_on() ends it."""
 
-    def __init__(self, lab, wanted, number):
+    def __init__(self, lab, wanted, number, *args):
         self.lab, self.messages, self.at = lab, [], None
         self.pool = concurrent.futures.ThreadPoolExecutor(1)
         os.mkfifo("/run/strace")
         wrapper = ["strace", "-f", "-s", "0", "-v", "-o", "/run/strace", "-e", "trace=sendto"]
         wrapper += ["-e", f"inject=sendto:signal=STOP:when={number}"]
+        words = ["apply", wanted, "--again", *args]
         self.apply = self.pool.submit(
-            lab.detour, "apply", wanted, "--again", wrapper=wrapper, program=DETOUR_PLAIN
+            lab.detour, *words, wrapper=wrapper, program=DETOUR_PLAIN
         )
         self.log = open("/run/strace")
         os.unlink("/run/strace")

@@ -93,8 +93,8 @@ static struct foreign_rule *rule_add(enum foreign_action action, struct mark mar
 	struct foreign_rule *rule =
 		ARENA_PUSH(&observed.arena, foreign.rules, foreign.rule_count, foreign.rule_room);
 
-	rule->place = arena_printf(&observed.arena, "ip mangle PREROUTING handle %zu",
-				   foreign.rule_count);
+	rule->hand.place = arena_printf(&observed.arena, "ip mangle PREROUTING handle %zu",
+					foreign.rule_count);
 	rule->obscure = "";
 	rule->hook = 1;
 	rule->families[FAMILY_IPV4] = true;

@@ -229,8 +229,8 @@ static void foreign_in_the_way(struct fake *fake)
 	rule.table = 103;
 	rule.family = FAMILY_IPV6;
 	fake_rule_add(fake, &rule);
-	fake_name_add(fake, &(struct rt_table){ 103, "mine", false, "rt_tables" });
-	fake_name_add(fake, &(struct rt_table){ 104, "scb", false, "rt_tables" });
+	fake_name_add(fake, &(struct rt_table){ .id = 103, .name = "mine", .file = "rt_tables" });
+	fake_name_add(fake, &(struct rt_table){ .id = 104, .name = "scb", .file = "rt_tables" });
 }
 
 /* Nothing of this is in the way: other tables, priorities, names. */
@@ -241,7 +241,7 @@ static void foreign_beside(struct fake *fake)
 
 	fake_route_add(fake, &route);
 	fake_rule_add(fake, &rule);
-	fake_name_add(fake, &(struct rt_table){ 103, "scb", false, "rt_tables" });
+	fake_name_add(fake, &(struct rt_table){ .id = 103, .name = "scb", .file = "rt_tables" });
 	fake_connections_add(fake, 0x10, 7);
 }
 

@@ -109,7 +109,7 @@ static void add_foreign(struct fake *fake)
 	route.has_gateway = true;
 	fake_route_add(fake, &route);
 	fake_rule_add(fake, &rule);
-	fake_name_add(fake, &(struct rt_table){ 7, "theirs", false, "rt_tables" });
+	fake_name_add(fake, &(struct rt_table){ .id = 7, .name = "theirs", .file = "rt_tables" });
 }
 
 /* Every gateway of every document is on the link of its interface. */
