@@ -156,14 +156,15 @@ static int live_write(struct kernel *kernel, const struct step *step, struct err
 static int live_commit(struct kernel *kernel, const struct step *steps, size_t count,
 		       uint32_t generation, struct error *error)
 {
-	struct netlink *owner;
+	struct netlink *ours = live_of(kernel)->netfilter, *owner;
 	int outcome;
 
 	/* Only for as long as it takes: the table is unprotected once nobody has the socket. */
 	if (owner_borrow(&owner, error))
 		return -1;
-	outcome = nft_commit(owner ? owner : live_of(kernel)->netfilter, steps, count, generation,
-			     error);
+	if (owner)
+		owner->progress = ours->progress;
+	outcome = nft_commit(owner ? owner : ours, steps, count, generation, error);
 	netlink_close(owner);
 	return outcome;
 }
@@ -263,6 +264,11 @@ struct kernel *live_open(struct error *error)
 		return NULL;
 	}
 	return &live->kernel;
+}
+
+void live_show_progress(struct kernel *kernel, struct progress *progress)
+{
+	live_of(kernel)->netfilter->progress = progress;
 }
 
 void live_close(struct kernel *kernel)

@@ -3,6 +3,7 @@
 #ifndef BACKENDS_LIVE_H
 #define BACKENDS_LIVE_H
 
+#include "backends/progress.h"
 #include "reconcile/error.h"
 #include "reconcile/kernel.h"
 
@@ -15,6 +16,9 @@ struct kernel *live_open(struct error *error);
  * "no-protection" when this kernel cannot do it.
  */
 int live_protect(struct kernel *kernel, bool *changed, struct error *error);
+
+/* From here on it is told how far long work is. It outlives the kernel. */
+void live_show_progress(struct kernel *kernel, struct progress *progress);
 
 /* NULL is fine. */
 void live_close(struct kernel *kernel);

@@ -104,6 +104,12 @@ void netlink_close(struct netlink *nl)
 	free(nl);
 }
 
+void netlink_tell(struct netlink *nl, const char *what, size_t done, size_t total)
+{
+	if (nl->progress)
+		nl->progress->tell(nl->progress, what, done, total);
+}
+
 uint32_t netlink_sequence(struct netlink *nl)
 {
 	if (++nl->sequence == 0)

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <libmnl/libmnl.h>
 
+#include "backends/progress.h"
 #include "reconcile/error.h"
 
 enum { NETLINK_TEXT = 256 };
@@ -23,6 +24,7 @@ struct netlink {
 	/* The kernel's words for the last failure, "" when it had none. */
 	char text[NETLINK_TEXT];
 	char reason[NETLINK_TEXT + 64]; /* netlink_reason() writes it */
+	struct progress *progress;      /* NULL: nobody is to be told */
 	char *request;                  /* NETLINK_REQUEST_MAX bytes: see netlink_message() */
 	char *answer;                   /* NETLINK_ANSWER_MAX bytes */
 };
@@ -43,6 +45,9 @@ int netlink_adopt(int fd, struct netlink **out, struct error *error);
 
 /* NULL is fine. */
 void netlink_close(struct netlink *nl);
+
+/* Tells nl->progress. */
+void netlink_tell(struct netlink *nl, const char *what, size_t done, size_t total);
 
 /* The next sequence number, never 0. */
 uint32_t netlink_sequence(struct netlink *nl);

@@ -400,6 +400,7 @@ static const struct nft_set *known_set(const struct reading *reading, const char
 /* A set that is not like ours is replaced whole: what is in it does not matter. */
 static int elements_read(struct reading *reading)
 {
+	size_t read = 0;
 	int code = 0;
 
 	for (size_t i = 0; i < reading->table.set_count && code == 0; i++) {
@@ -410,6 +411,8 @@ static int elements_read(struct reading *reading)
 			continue;
 		if (!known) {
 			code = set_elements_read(reading, set);
+			read += set->element_count;
+			netlink_tell(reading->nl, "read", read, 0);
 			continue;
 		}
 		set->elements = known->elements;

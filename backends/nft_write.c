@@ -358,14 +358,31 @@ static int step_write(struct batch *batch, const struct step *step)
 	return write(batch, step);
 }
 
+static size_t elements_count(const struct step *steps, size_t count)
+{
+	size_t elements = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (steps[i].kind == KIND_NFT_ELEMENT)
+			elements += steps[i].count;
+	return elements;
+}
+
 static int steps_write(struct batch *batch, const struct step *steps, size_t count,
 		       uint32_t generation)
 {
+	size_t sent = 0, total = elements_count(steps, count);
+
 	if (batch_begin(batch, generation) < 0)
 		return -1;
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		if (step_write(batch, &steps[i]) < 0)
 			return -1;
+		if (steps[i].kind != KIND_NFT_ELEMENT)
+			continue;
+		sent += steps[i].count;
+		netlink_tell(batch->nl, "sent", sent, total);
+	}
 	return 0;
 }
 

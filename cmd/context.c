@@ -126,12 +126,25 @@ bool context_load_confirmed(struct context *context)
 
 /* --- the kernel ---------------------------------------------------------- */
 
+/* One line that comes and goes is for who waits at the terminal, and for nobody else. */
+static bool has_onlooker(const struct context *context)
+{
+	const struct options *options = context->options;
+
+	return !options->json && !options->quiet && !options->nagios && !options->watch &&
+	       !context->is_unattended && isatty(STDERR_FILENO);
+}
+
 struct kernel *context_kernel(struct context *context)
 {
 	struct kernel *kernel = live_open(&context->error);
 
-	if (!kernel)
+	if (!kernel) {
 		context->report.exit = EXIT_ERROR;
+	} else if (has_onlooker(context)) {
+		progress_line_begin(&context->progress);
+		live_show_progress(kernel, &context->progress.progress);
+	}
 	return kernel;
 }
 

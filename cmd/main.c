@@ -159,6 +159,7 @@ int main(int argc, char **argv)
 	};
 	if (verb)
 		run_verb(&context, verb);
+	progress_line_end(&context.progress);
 	exit_code = tell(&context);
 	/*
 	 * A report that did not get through must not pass for one that says "all is well". But

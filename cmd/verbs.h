@@ -9,6 +9,7 @@
 #include "backends/paths.h"
 #include "backends/user.h"
 #include "cmd/options.h"
+#include "cmd/progress.h"
 #include "reconcile/document.h"
 #include "reconcile/import.h"
 #include "reconcile/kernel.h"
@@ -36,6 +37,7 @@ struct context {
 	bool has_leftover;  /* the journal of an interrupted change that could not be undone */
 	bool is_unattended; /* what is done by hand goes first */
 	bool has_printed;   /* the verb has told everything itself */
+	struct progress_line progress;
 	const struct scope *scope;
 	struct journal journal; /* of the change that is made; phase none: nothing was written */
 	char user[USER_TEXT];   /* context_user() */

@@ -3,7 +3,9 @@
 
 import contextlib
 import json
+import os
 import pathlib
+import pty
 import re
 import subprocess
 
@@ -329,3 +331,36 @@ def test_a_report_that_is_lost_does_not_turn_a_change_into_nothing_was_changed(l
     assert to_full("apply").exit == 0
     result = to_full("drift")
     assert result.exit == 1 and "could not be written" in result.errors
+
+
+def shown_at_terminal(lab, *options):
+    """What a terminal shows on standard error while an apply takes longer than half a second."""
+    wanted = pathlib.Path("/run/wanted.json")
+    wanted.write_text(json.dumps(document()))
+    delay = "inject=sendto:delay_exit=600ms:when=1"
+    slow = ["strace", "-o", "/dev/null", "-e", "trace=sendto", "-e", delay]
+    terminal, theirs = pty.openpty()
+    with lab.inside("router"):
+        process = subprocess.Popen(
+            ["env", "ASAN_OPTIONS=detect_leaks=0", *slow, DETOUR, "apply", *options, str(wanted)],
+            stdout=subprocess.DEVNULL,
+            stderr=theirs,
+        )
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError), os.fdopen(terminal, "rb", 0) as screen:
+        while more := screen.read(4096):
+            shown += more
+    assert process.wait(laboratory.PATIENCE) == 0
+    return shown.decode()
+
+
+def test_long_work_tells_a_terminal_how_far_it_is_and_leaves_nothing_there(lab):
+    shown = shown_at_terminal(lab)
+    assert re.search(r"\rsent (\d+) of \1 elements", shown), repr(shown)
+    assert re.search(r"\r +\r$", shown), repr(shown)
+
+
+@pytest.mark.parametrize("option", ["--json", "--quiet"])
+def test_scripts_are_not_told_how_far_long_work_is(lab, option):
+    assert shown_at_terminal(lab, option) == ""
