@@ -13,7 +13,7 @@ bench="iptables jq procps strace"
 lint="clang-format clang-tidy cppcheck
 	ansible-core git pylint python3-pycodestyle python3-venv python3-voluptuous yamllint"
 deb="build-essential debhelper"
-package="lintian mmdebstrap"
+package="lintian mmdebstrap ansible-core python3-apt"
 
 wanted=""
 for word in "$@"; do
