@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the Ansible module answers on a router, call by call; test_fleet.py has the rest of Ansible."""
 
+import importlib.util
 import json
 import os
 import pathlib
 import subprocess
+from types import SimpleNamespace
 
 import pytest
+import yaml
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
 
-from lab import REPO, document, gateway, redirect
+from lab import DETOUR, REPO, document, gateway, redirect
 
 COLLECTION = REPO / "integrations/ansible"
 PLACE = pathlib.Path("/run/collections/ansible_collections/detour/detour")
@@ -175,3 +180,77 @@ def test_who_dies_without_a_report_leaves_it_unknown(lab, call):
     program.chmod(0o755)
     result = call(document())
     assert result["failed"] and "not known" in result["msg"]
+
+
+def test_the_collection_has_the_version_of_the_program():
+    version = subprocess.check_output([DETOUR, "--version"], text=True).split()[1]
+    assert yaml.safe_load((COLLECTION / "galaxy.yml").read_text())["version"] == version
+
+
+# -- The action plugin, with calls and a clock that are made up -----------------------------------
+
+LOST = AnsibleConnectionFailure("no route to host")
+PENDING = {"digest": None, "pid": 1, "started": 2, "seconds_left": 60}
+FIRST = {"changed": True, "steps": ["many"], "warnings": ["one"], "pending": PENDING}
+
+
+@pytest.fixture
+def act(monkeypatch):
+    """Runs the plugin. Its calls of the module get these answers, the last one again and again.
+
+    Returns the result, what it did, and how many seconds that took."""
+    spec = importlib.util.spec_from_file_location("action", COLLECTION / "plugins/action/detour.py")
+    action = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(action)
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(ActionBase, "run", lambda *_: {})
+    monkeypatch.setattr(action.time, "monotonic", lambda: clock.now)
+    monkeypatch.setattr(action.time, "sleep", lambda s: setattr(clock, "now", clock.now + s))
+
+    def run_action(*answers):
+        answers, done = list(answers), []
+
+        def execute(module_args=None, task_vars=None):
+            done.append((module_args or {}).get("pending"))
+            answer = answers.pop(0) if len(answers) > 1 else answers[0]
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        plugin = action.ActionModule.__new__(action.ActionModule)
+        plugin._execute_module = execute
+        plugin._task = SimpleNamespace(args={"confirm": 60})
+        plugin._connection = SimpleNamespace(reset=lambda: done.append("reset"))
+        return plugin.run(), done, clock.now
+
+    return run_action
+
+
+def test_a_change_is_confirmed_after_the_connection_was_reset(act):
+    result, done, _ = act(FIRST, {"changed": True, "confirmed": True, "warnings": ["two"]})
+    assert done == [None, "reset", PENDING]
+    assert result["confirmed"] and result["steps"] and result["warnings"] == ["one", "two"]
+    assert "pending" not in result
+
+
+def test_what_changes_nothing_needs_no_second_connection(act):
+    assert act({"changed": False})[1] == [None]
+
+
+def test_a_router_that_is_not_there_at_once_is_tried_again(act):
+    result, done, _ = act(FIRST, LOST, LOST, {"changed": True, "confirmed": True})
+    assert result["confirmed"] and done.count("reset") == 3
+
+
+def test_of_a_router_that_is_lost_nothing_is_claimed(act):
+    """It is tried for longer than it takes to undo the change."""
+    result, _, seconds = act(FIRST, LOST)
+    assert 60 < seconds < 120
+    assert result["unreachable"] and result["confirmed"] is False and "steps" not in result
+    assert "has not been observed" in result["msg"]
+
+
+def test_what_fails_before_it_is_confirmed_says_what_becomes_of_the_change(act):
+    result = act(FIRST, {"failed": True, "msg": "no space left"})[0]
+    assert result["confirmed"] is False
+    assert "no space left" in result["msg"] and "undoes it by itself" in result["msg"]

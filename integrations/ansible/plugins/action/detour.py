@@ -38,6 +38,7 @@ class ActionModule(ActionBase):
                     break
             time.sleep(1)
         if outcome.get("failed") or outcome.get("unreachable"):
+            outcome = unconfirmed(outcome)
             for name in ("effect", "steps", "remaining", "diff"):
                 result.pop(name, None)
         warnings = result.get("warnings", []) + outcome.pop("warnings", [])
@@ -51,3 +52,11 @@ def lost(pending, error):
         "msg": f"the router could not be reached again: {error}. The change was to be undone after "
         f"{pending['seconds_left']} seconds; whether it was has not been observed",
     }
+
+
+def unconfirmed(outcome):
+    """Of what failed before it came to confirming, such as for a full disk."""
+    if "confirmed" in outcome:
+        return outcome
+    why = f"{outcome.get('msg')}; so the change was not confirmed, and the router undoes it by itself"
+    return outcome | {"confirmed": False, "msg": why}

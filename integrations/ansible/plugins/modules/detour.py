@@ -184,7 +184,7 @@ class File:
     """The document's place on the router."""
 
     def __init__(self, module):
-        self.module, self.path = module, module.params["path"]
+        self.module, self.path = module, os.path.abspath(module.params["path"])
         self.old = self.read()
 
     def read(self):
