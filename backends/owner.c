@@ -108,7 +108,6 @@ bool owner_resume(void)
 {
 	struct sockaddr_un address;
 	struct error ignored;
-
 	int table = notify_kept(KEPT_TABLE), borrowers = notify_kept(KEPT_BORROWERS);
 
 	if (address_of(&address, &ignored) || !is_bound_to(borrowers, &address) ||

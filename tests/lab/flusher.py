@@ -17,7 +17,7 @@ import time
 
 from lab import Companion
 
-PERIOD = 0.008  # seconds: with time to spare for more than 100 rounds a second
+PERIOD = 0.006  # seconds: with time to spare for more than 100 rounds a second
 
 # linux/netlink.h, linux/rtnetlink.h, linux/fib_rules.h, linux/netfilter/nfnetlink.h, nf_tables.h
 NETLINK_ROUTE, NETLINK_NETFILTER = 0, 12
