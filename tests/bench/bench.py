@@ -63,10 +63,10 @@ class Contestant:
         return Sample(wall / 1e9, cpu / 1e9, kib * 1024)
 
 
-def take_turns(*contestants):
+def take_turns(*contestants, least=ROUNDS_MIN, patience=PATIENCE):
     """A list of samples of each, from as many turns as there is time for."""
     samples, started, turn = [[] for _ in contestants], time.monotonic(), 0
-    while turn < ROUNDS_MIN or (turn < ROUNDS_MAX and time.monotonic() - started < PATIENCE):
+    while turn < least or (turn < ROUNDS_MAX and time.monotonic() - started < patience):
         for contestant, mine in zip(contestants, samples):
             mine.append(contestant.run())
         turn += 1
