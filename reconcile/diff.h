@@ -26,6 +26,9 @@ struct step *diff_step(struct diff *diff, enum kind kind, enum action action, en
 void diff_concerns_gateway(struct diff *diff, struct step *step, const struct gateway *gateway);
 /* The step concerns one redirect, by name; unknown names are kept. */
 void diff_concerns_redirect(struct diff *diff, struct step *step, const char *redirect);
+/* It concerns several, of any order and number: those that the document has. Sorts the names. */
+void diff_concerns_redirects(struct diff *diff, struct step *step, const char **names,
+			     size_t count);
 void diff_concerns_all(struct diff *diff, struct step *step);
 
 void diff_conflicts(struct diff *diff);

@@ -161,13 +161,39 @@ struct changes {
 	size_t count, before_room, after_room;
 };
 
-/* Elements of a map that all lead to one chain. */
-static bool same_chain(const struct element *elements, size_t count)
+struct names {
+	const char **items;
+	size_t count, room;
+};
+
+/* The redirects that elements of a map lead to. False when one leads elsewhere, or to several. */
+static bool names_take(struct arena *arena, const struct element *elements, size_t count,
+		       struct names *names)
 {
-	for (size_t i = 0; i < count; i++)
-		if (!elements[i].chain || strcmp(elements[i].chain, elements[0].chain) != 0)
+	const char *last = NULL;
+
+	for (size_t i = 0; i < count; i++) {
+		const char *name = elements[i].chain ? redirect_of_name(elements[i].chain) : NULL;
+
+		if (!name)
 			return false;
+		if (!last || strcmp(last, name) != 0)
+			*ARENA_PUSH(arena, names->items, names->count, names->room) = name;
+		last = name;
+	}
 	return true;
+}
+
+static void elements_concern(struct diff *diff, struct step *step, const char *set)
+{
+	struct arena *arena = &diff->plan->arena;
+	struct names names = { 0 };
+
+	if (names_take(arena, step->before, step->before ? step->count : 0, &names) &&
+	    names_take(arena, step->after, step->after ? step->count : 0, &names))
+		diff_concerns_redirects(diff, step, names.items, names.count);
+	else
+		concerns_name(diff, step, set);
 }
 
 static void elements_step(struct diff *diff, const struct nft_set *set, enum action action,
@@ -194,7 +220,7 @@ static void elements_step(struct diff *diff, const struct nft_set *set, enum act
 							  element_format(arena, set->key, first),
 							  changes->count - 1);
 	step->why = action == ACTION_DELETE ? "not in the document" : "named by the document";
-	concerns_name(diff, step, same_chain(first, changes->count) ? first->chain : set->name);
+	elements_concern(diff, step, set->name);
 }
 
 static int element_order(const struct element *a, const struct element *b)

@@ -11,9 +11,11 @@ const char *life_name(enum life life)
 	return names[life];
 }
 
+/* Once, though both families have it. */
 static void flaw_add(struct arena *arena, struct flaws *flaws, const char *text)
 {
-	*ARENA_PUSH(arena, flaws->items, flaws->count, flaws->room) = text;
+	if (!flaws->count || strcmp(flaws->items[flaws->count - 1], text) != 0)
+		*ARENA_PUSH(arena, flaws->items, flaws->count, flaws->room) = text;
 }
 
 /* --- what there is -------------------------------------------------------- */
@@ -269,22 +271,7 @@ static void redirects_worsen(struct picture *picture, const struct index *index,
 	}
 }
 
-/* Elements of several redirects may be one step: it concerns those that they lead to. */
-static void elements_worsen(struct picture *picture, const struct index *index,
-			    const struct step *step)
-{
-	const struct element *elements = step->after ? step->after : step->before;
-
-	for (size_t i = 0; i < step->count; i++) {
-		const char *redirect = elements[i].chain + strlen("redirect_");
-		struct step one = { .effect = step->effect,
-				    .redirects = &redirect,
-				    .redirect_count = 1 };
-
-		redirects_worsen(picture, index, &one, "server networks differ");
-	}
-}
-
+/* Elements of several redirects may be one step. */
 static bool leads_to_redirects(const struct step *step)
 {
 	const struct element *elements = step->after ? step->after : step->before;
@@ -309,7 +296,7 @@ static void step_take(struct picture *picture, const struct index *index, const 
 		flaw_add(&picture->arena, &gateway->flaws, flaw);
 		redirects_worsen(picture, index, step, NULL);
 	} else if (step->redirect_count > 1 && leads_to_redirects(step)) {
-		elements_worsen(picture, index, step);
+		redirects_worsen(picture, index, step, "server networks differ");
 	} else if (step->redirect_count == 1) {
 		redirects_worsen(picture, index, step, flaw);
 	} else {

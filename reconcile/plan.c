@@ -7,6 +7,7 @@
  */
 #include "reconcile/plan.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "reconcile/diff.h"
@@ -119,6 +120,42 @@ void diff_concerns_redirect(struct diff *diff, struct step *step, const char *re
 	for (size_t i = 0; i < document->redirect_count; i++)
 		if (!strcmp(document->redirects[i].name, redirect))
 			step->gateway = document->redirects[i].gateway->name;
+}
+
+static int name_compare(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static size_t names_unique(const char **names, size_t count)
+{
+	size_t kept = 0;
+
+	qsort(names, count, sizeof(*names), name_compare);
+	for (size_t i = 0; i < count; i++)
+		if (!kept || strcmp(names[kept - 1], names[i]) != 0)
+			names[kept++] = names[i];
+	return kept;
+}
+
+void diff_concerns_redirects(struct diff *diff, struct step *step, const char **names, size_t count)
+{
+	const struct document *document = diff->document;
+	size_t known = 0;
+
+	count = names_unique(names, count);
+	if (count == 1) {
+		diff_concerns_redirect(diff, step, names[0]);
+		return;
+	}
+	step->redirects = arena_alloc(&diff->plan->arena, count * sizeof(*names));
+	for (size_t i = 0; i < document->redirect_count; i++) {
+		const char *name = document->redirects[i].name;
+
+		if (bsearch(&name, names, count, sizeof(*names), name_compare))
+			step->redirects[known++] = name;
+	}
+	step->redirect_count = known;
 }
 
 const struct gateway *document_gateway_of_table(const struct document *document, uint32_t table)

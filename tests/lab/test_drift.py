@@ -233,6 +233,23 @@ def without_handles(items):
     return [{kind: strip(body)} for item in items for kind, body in item.items()]
 
 
+def test_of_a_shared_map_only_the_redirects_that_differ_are_named(lab):
+    nets = lambda n: {"networks": [f"10.{n}.0.0/24", f"2001:db8:{n}::/64"]}
+    ours = [redirect(name=f"r{n}", servers=nets(n)) for n in (1, 3, 4)]
+    wanted = document(redirects=ours)
+    lab.apply(wanted)
+    lab.nft(
+        "router",
+        "delete element inet detour servers4 { 10.1.0.0/24, 10.3.0.0/24 }\n"
+        "delete element inet detour servers6 { 2001:db8:1::/64, 2001:db8:3::/64 }\n",
+    )
+    steps = lab.detour("drift", wanted).json["steps"]
+    assert [(step["count"], step["redirects"]) for step in steps] == [(2, ["r1", "r3"])] * 2
+    assert "\nr4: " not in lab.detour("drift", wanted, wants_json=False).text
+    shown = lab.detour("show", wanted).json["redirects"]
+    assert [item["flaws"] for item in shown] == [["server networks differ"]] * 2 + [[]]
+
+
 def test_all_damage_together_is_repaired_at_once(strict_lab, family):
     lab = strict_lab
     lab.apply(WANTED)
