@@ -48,7 +48,7 @@ static int compare(struct kernel *kernel, const struct scope *scope, const struc
 		take_over(scope->document, &comparison->observed);
 	expand(scope->document, &comparison->observed, table, &comparison->desired);
 	plan_build(scope->document, &comparison->desired, &comparison->observed, &comparison->plan);
-	leftovers_tell(comparison->observed.leftovers, &comparison->plan);
+	leftovers_refuse(comparison->observed.leftovers, &comparison->plan);
 	warnings_of_document(scope->document, &comparison->plan);
 	if (scope->surroundings)
 		kernel->ops->look_around(kernel, scope->document, &comparison->around);

@@ -564,26 +564,10 @@ static void conflict_add(struct plan *plan, const struct finding *finding)
 		};
 }
 
-static void warning_add(struct plan *plan, const struct finding *finding)
+void leftovers_refuse(const struct leftovers *leftovers, struct plan *plan)
 {
-	*ARENA_PUSH(&plan->arena, plan->warnings, plan->warning_count, plan->warning_room) =
-		(struct warning){
-			.code = "not-taken-over",
-			.message = arena_printf(&plan->arena, "%s %s (%s) stays: %s", finding->kind,
-						finding->object, finding->found, finding->why),
-			.hint = "see what it does to the gateways' connections, and delete it by "
-				"hand when the document says the same",
-		};
-}
-
-void leftovers_tell(const struct leftovers *leftovers, struct plan *plan)
-{
-	if (!leftovers)
-		return;
-	for (size_t i = 0; i < leftovers->refused.count; i++)
+	for (size_t i = 0; leftovers && i < leftovers->refused.count; i++)
 		conflict_add(plan, &leftovers->refused.items[i]);
-	for (size_t i = 0; i < leftovers->left.count; i++)
-		warning_add(plan, &leftovers->left.items[i]);
 }
 
 /* --- a later look --------------------------------------------------------------- */

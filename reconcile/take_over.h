@@ -33,10 +33,7 @@ void take_over(const struct document *document, struct state *observed);
 void take_over_again(const struct document *document, const struct state *earlier,
 		     struct state *observed);
 
-/*
- * Adds those that are refused as conflicts, the others as warnings; NULL: none.
- * The plan points into them.
- */
-void leftovers_tell(const struct leftovers *leftovers, struct plan *plan);
+/* Those that are refused are conflicts. NULL: there are none. The plan points into them. */
+void leftovers_refuse(const struct leftovers *leftovers, struct plan *plan);
 
 #endif

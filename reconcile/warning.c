@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "reconcile/take_over.h"
 #include "reconcile/warning_parts.h"
 
 struct warning *warn(struct plan *plan, const char *code, const char *hint, const char *format, ...)
@@ -188,6 +189,19 @@ static void warn_rp_filter_overridden(const struct state *observed, struct plan 
 	}
 }
 
+/* What was made by hand and is not taken over. */
+static void warn_left(const struct leftovers *leftovers, struct plan *plan)
+{
+	for (size_t i = 0; leftovers && i < leftovers->left.count; i++) {
+		const struct finding *left = &leftovers->left.items[i];
+
+		warn(plan, "not-taken-over",
+		     "see what it does to the gateways' connections, and delete it by hand when "
+		     "the document says the same",
+		     "%s %s (%s) stays: %s", left->kind, left->object, left->found, left->why);
+	}
+}
+
 /* A template that came out empty looks just like a wish to open everything. */
 void warnings_of_emptying(const struct document *document, const struct state *observed,
 			  struct plan *plan)
@@ -231,6 +245,7 @@ void warnings_of_state(const struct document *document, const struct state *obse
 			warn_client_interfaces(&document->redirects[i], observed, plan);
 	warn_sessions_cut(observed, plan);
 	warn_rp_filter_overridden(observed, plan);
+	warn_left(observed->leftovers, plan);
 	if (around)
 		warnings_of_surroundings(document, observed, around, plan);
 	else if (observed->foreign)
