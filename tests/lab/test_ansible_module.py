@@ -10,8 +10,6 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
-from ansible.errors import AnsibleConnectionFailure
-from ansible.plugins.action import ActionBase
 
 from lab import DETOUR, REPO, document, gateway, redirect
 
@@ -31,6 +29,7 @@ def call(lab):
 
     def make_call(wanted=None, check=False, **options):
         arguments = options | {"_ansible_check_mode": check, "_ansible_diff": True}
+        arguments |= {"_ansible_remote_tmp": "/run"}
         arguments |= {"document": wanted} if wanted else {}
         with lab.inside("router"):
             process = subprocess.run(
@@ -189,7 +188,7 @@ def test_the_collection_has_the_version_of_the_program():
 
 # -- The action plugin, with calls and a clock that are made up -----------------------------------
 
-LOST = AnsibleConnectionFailure("no route to host")
+LOST = "no route to host"
 PENDING = {"digest": None, "pid": 1, "started": 2, "seconds_left": 60}
 FIRST = {"changed": True, "steps": ["many"], "warnings": ["one"], "pending": PENDING}
 
@@ -199,11 +198,12 @@ def act(monkeypatch):
     """Runs the plugin. Its calls of the module get these answers, the last one again and again.
 
     Returns the result, what it did, and how many seconds that took."""
+    monkeypatch.setenv("ANSIBLE_HOME", "/run/ansible")  # written to when it is imported
     spec = importlib.util.spec_from_file_location("action", COLLECTION / "plugins/action/detour.py")
     action = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(action)
     clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr(ActionBase, "run", lambda *_: {})
+    monkeypatch.setattr(action.ActionBase, "run", lambda *_: {})
     monkeypatch.setattr(action.time, "monotonic", lambda: clock.now)
     monkeypatch.setattr(action.time, "sleep", lambda s: setattr(clock, "now", clock.now + s))
 
@@ -213,8 +213,8 @@ def act(monkeypatch):
         def execute(module_args=None, task_vars=None):
             done.append((module_args or {}).get("pending"))
             answer = answers.pop(0) if len(answers) > 1 else answers[0]
-            if isinstance(answer, Exception):
-                raise answer
+            if answer == LOST:
+                raise action.AnsibleConnectionFailure(LOST)
             return answer
 
         plugin = action.ActionModule.__new__(action.ActionModule)
