@@ -23,16 +23,13 @@ static void gauge(FILE *out, const char *name, const char *help, uint64_t value)
 /* Names come from live rules, too, so they may hold anything. */
 static void label(FILE *out, const char *key, const char *value)
 {
-	json_t *text = text_json(value);
+	struct arena arena = { 0 };
 
 	fprintf(out, "%s=\"", key);
-	for (const char *at = json_string_value(text); at && *at; at++)
-		if (*at == '\n')
-			fputs("\\n", out);
-		else
-			fprintf(out, *at == '\\' || *at == '"' ? "\\%c" : "%c", *at);
+	for (const char *at = arena_printable(&arena, value); *at; at++)
+		fprintf(out, *at == '\\' || *at == '"' ? "\\%c" : "%c", *at);
 	fputc('"', out);
-	json_decref(text);
+	arena_free(&arena);
 }
 
 static void print_steps(const struct plan *plan, FILE *out)

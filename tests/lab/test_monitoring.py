@@ -70,11 +70,11 @@ def test_conflicts_and_warnings_are_counted(lab, file):
 
 def test_names_from_live_rules_are_escaped(lab, file):
     lab.apply(document())
-    comment = "take a\\b"
+    comment = "take a\\b\udcff\x1b"
     lab.tool("router", ["nft", "add", "rule", "inet", "detour", "select", "counter",
                         "comment", f'"{comment}"'])  # fmt: skip
     lab.detour("drift", document(), "--prometheus", str(file))
-    assert 'detour_redirect_connections_total{redirect="a\\\\b"}' in metrics(file)
+    assert r'detour_redirect_connections_total{redirect="a\\b\\xff\\x1b"}' in metrics(file)
 
 
 def test_an_error_leaves_the_file_as_it_was(lab, file):
