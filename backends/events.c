@@ -14,6 +14,7 @@
 #include <linux/rtnetlink.h>
 
 #include "backends/netlink.h"
+#include "backends/nft_parts.h"
 #include "backends/rtnl.h"
 
 /* Of a gateway: what tells that an event is about it. */
@@ -31,6 +32,7 @@ struct events {
 	bool every_rp_filter;
 	bool is_waiting;     /* for a next hop to be on its link: any route may bring it there */
 	uint32_t generation; /* of the ruleset, as last looked at */
+	long pid;            /* ours, as announcements of nf_tables have it: see own_pid_read() */
 	bool is_touched;     /* our table, in the transaction that is being announced */
 	unsigned int causes;
 	uint32_t culprit; /* port id of who took the last route or rule away; 0: nobody */
@@ -190,7 +192,7 @@ static void generation_judge(struct events *events, const struct nlmsghdr *messa
 	generation = ntohl(attribute_u32(found[NFTA_GEN_ID], 0));
 	pid = ntohl(attribute_u32(found[NFTA_GEN_PROC_PID], 0));
 	/* What the last look has seen already, numbers go round; or what we did after it. */
-	if (!is_touched || (int32_t)(generation - events->generation) <= 0 || pid == getpid())
+	if (!is_touched || (int32_t)(generation - events->generation) <= 0 || pid == events->pid)
 		return;
 	events->causes |= CAUSE_TABLE;
 	if (!pid || !found[NFTA_GEN_PROC_NAME])
@@ -227,6 +229,32 @@ static int netfilter_take(const struct nlmsghdr *message, void *context)
 	return 0;
 }
 
+static int own_pid_take(const struct nlmsghdr *message, void *context)
+{
+	const struct nlattr *found[NFTA_GEN_PROC_PID + 1];
+	long *pid = context;
+
+	rtnl_attributes(message, sizeof(struct nfgenmsg), found, NFTA_GEN_PROC_PID);
+	*pid = ntohl(attribute_u32(found[NFTA_GEN_PROC_PID], 0));
+	return 0;
+}
+
+/* In a container getpid() is another number than the one that is announced; who asks is told it. */
+static int own_pid_read(struct events *events, struct error *error)
+{
+	const struct netlink_reader reader = { .message = own_pid_take, .context = &events->pid };
+	struct nlmsghdr *request = netlink_message(events->netfilter, nft_type(NFT_MSG_GETGEN), 0);
+	int code;
+
+	nft_family_put(request, NFPROTO_INET, 0);
+	code = netlink_request(events->netfilter, request, &reader);
+	if (code)
+		return error_set(error, "no-events",
+				 "whose the kernel's announcements are cannot be asked: %s",
+				 netlink_reason(events->netfilter, code));
+	return 0;
+}
+
 /* --- the subscription ---------------------------------------------------- */
 
 static int join(struct netlink *nl, const int *groups, size_t count, struct error *error)
@@ -255,6 +283,7 @@ int events_open(struct events **out, struct error *error)
 		return error_set(error, "no-memory", "events: out of memory");
 	if (netlink_open(NETLINK_ROUTE, &events->route, error) ||
 	    netlink_open(NETLINK_NETFILTER, &events->netfilter, error) ||
+	    own_pid_read(events, error) ||
 	    join(events->route, route_groups, sizeof(route_groups) / sizeof(*route_groups),
 		 error) ||
 	    join(events->netfilter, netfilter_groups, 1, error)) {
