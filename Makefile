@@ -63,7 +63,7 @@ lab:
 
 check:
 	@tests/setup.sh build demo check
-	@tests/promtool.sh $(BUILD)
+	@tests/tools.sh $(BUILD)
 	@$(MAKE) --no-print-directory check-units check-valgrind check-lab check-manual
 
 ASAN = $(MAKE) --no-print-directory -s BUILD=$(BUILD)/asan CFLAGS="$(SANITIZE)"

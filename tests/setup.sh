@@ -7,8 +7,9 @@ set -eu
 build="gcc make pkg-config libjansson-dev libmd-dev libmnl-dev libnftnl-dev"
 demo="iproute2 nftables conntrack python3"
 check="libcmocka-dev iptables iputils-ping libcap2-bin util-linux systemd strace valgrind mandoc
-	python3-pytest python3-pytest-xdist python3-jsonschema python3-yaml puppet-agent
-	bash-completion zsh ansible-core"
+	python3-pytest python3-pytest-xdist python3-jsonschema python3-yaml
+	facter hiera ruby ruby-augeas ruby-concurrent ruby-deep-merge ruby-semantic-puppet
+	ruby-shadow ruby-sorted-set bash-completion zsh ansible-core"
 bench="iptables jq procps strace"
 lint="clang-format clang-tidy cppcheck
 	ansible-core git pylint python3-pycodestyle python3-venv python3-voluptuous yamllint"

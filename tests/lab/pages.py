@@ -144,7 +144,7 @@ def file_step(place, name, body):
 def carry_out(lab, steps, seconds=99):
     """What did not happen as the page says, in so many seconds."""
     environment = lab.environment() | {"LC_ALL": "C.UTF-8", "NO_COLOR": "1"}
-    environment["PATH"] += f":{REPO}/build"  # where promtool.sh puts it
+    environment["PATH"] += f":{REPO}/build"  # where tools.sh puts what is missing
     environment.pop("COLUMNS", None)
     with lab.inside("router"):
         process = subprocess.run(
