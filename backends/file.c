@@ -79,7 +79,14 @@ static int text_write(int fd, const char *text, size_t size)
 	return fchmod(fd, 0644) < 0 ? -1 : fsync(fd);
 }
 
-/* One fixed name, so that crashes leave no more than one behind. 0, or -1 with errno. */
+/* One fixed name, so that a crash leaves no more than one behind, and the next change takes it
+ * away. */
+static void temporary_name(const char *path, char temporary[PATH_MAX])
+{
+	snprintf(temporary, PATH_MAX, "%s.new", path);
+}
+
+/* 0, or -1 with errno. */
 static int temporary_write(const char *path, const char *text, size_t size)
 {
 	int fd, result;
@@ -139,7 +146,7 @@ int file_replace(const char *path, const char *text, size_t size, struct error *
 {
 	char temporary[PATH_MAX];
 
-	snprintf(temporary, sizeof(temporary), "%s.new", path);
+	temporary_name(path, temporary);
 	if (file_parents_make(path, error) < 0)
 		return -1;
 	if (temporary_write(temporary, text, size) < 0 || rename(temporary, path) < 0) {
@@ -152,6 +159,10 @@ int file_replace(const char *path, const char *text, size_t size, struct error *
 
 int file_remove(const char *path, struct error *error)
 {
+	char temporary[PATH_MAX];
+
+	temporary_name(path, temporary);
+	unlink(temporary);
 	if (unlink(path) < 0)
 		return errno == ENOENT ? 0 : not_writable(path, error);
 	return parent_sync(path) < 0 ? not_lasting(path, error) : 0;

@@ -31,7 +31,10 @@ bool file_holds(const char *path, const char *text, size_t size);
 /* Makes the directories that lead to the path, 0755. 0, or -1 with error "not-writable". */
 int file_parents_make(const char *path, struct error *error);
 
-/* It may be gone already. Returns as file_replace() does. */
+/*
+ * It may be gone already; what file_replace() left when its process was killed
+ * goes, too. Returns as file_replace() does.
+ */
 int file_remove(const char *path, struct error *error);
 
 #endif
