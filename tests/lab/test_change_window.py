@@ -458,10 +458,10 @@ def test_revert_undoes_it_at_once(wide_lab):
 def test_a_comment_that_is_no_utf8_is_reverted_to_the_byte(lab):
     lab.apply(document())
     lab.nft("router", 'add rule inet detour select counter comment "b\udcfcro"\n')
-    listing = lambda: lab.tool("router", "nft list table inet detour")
+    listing = lambda: ascii(lab.tool("router", "nft --stateless list table inet detour"))
     before = listing()
     confirm_within(lab, 100, document())
-    assert "b\udcfcro" not in listing()
+    assert r"b\udcfcro" in before and r"b\udcfcro" not in listing()
     assert lab.detour("revert").exit == 0
     assert listing() == before
 
