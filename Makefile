@@ -28,7 +28,7 @@ LIB_SRC   := $(filter-out $(FAKE_SRC),$(wildcard reconcile/*.c backends/*.c))
 CMD_SRC   := $(wildcard cmd/*.c)
 UNIT_SRC  := $(wildcard tests/unit/test_*.c)
 HELP_SRC  := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c)) $(FAKE_SRC)
-ALL_C     := $(LIB_SRC) $(CMD_SRC) $(wildcard tests/*/*.c) $(wildcard reconcile/*.h backends/*.h cmd/*.h tests/*/*.h)
+ALL_C     := $(LIB_SRC) $(FAKE_SRC) $(CMD_SRC) $(wildcard tests/*/*.c) $(wildcard reconcile/*.h backends/*.h cmd/*.h tests/*/*.h)
 
 LIB_OBJ   := $(LIB_SRC:%.c=$(BUILD)/%.o)
 CMD_OBJ   := $(CMD_SRC:%.c=$(BUILD)/%.o)
