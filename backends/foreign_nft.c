@@ -19,11 +19,9 @@
 #include <libnftnl/table.h>
 
 #include "backends/foreign_parts.h"
+#include "backends/rtnl.h"
 
-enum {
-	ATTEMPTS = 10,
-	PRIORITY_CONNTRACK = -200, /* NF_IP_PRI_CONNTRACK */
-};
+enum { PRIORITY_CONNTRACK = -200 }; /* NF_IP_PRI_CONNTRACK */
 
 struct base_chain {
 	uint8_t nfproto;
@@ -93,8 +91,9 @@ static bool table_matters(const struct ruleset *ruleset, uint8_t nfproto, const 
 	return is_ip(nfproto) && !(nfproto == NFPROTO_INET && !strcmp(name, NFT_TABLE));
 }
 
-static void chain_add(struct ruleset *ruleset, const struct nftnl_chain *in)
+static void chain_add(void *context, const struct nftnl_chain *in)
 {
+	struct ruleset *ruleset = context;
 	struct arena *arena = ruleset->out->arena;
 	const char *type = nftnl_chain_get_str(in, NFTNL_CHAIN_TYPE);
 	struct base_chain chain = {
@@ -121,17 +120,7 @@ static void chain_add(struct ruleset *ruleset, const struct nftnl_chain *in)
 
 static int chain_take(const struct nlmsghdr *message, void *context)
 {
-	struct nftnl_chain *in = nftnl_chain_alloc();
-	int code = 0;
-
-	if (!in)
-		return -ENOMEM;
-	if (nftnl_chain_nlmsg_parse(message, in) < 0)
-		code = -EBADMSG;
-	else
-		chain_add(context, in);
-	nftnl_chain_free(in);
-	return code;
+	return nft_chain_take(message, chain_add, context);
 }
 
 static int chain_compare(const void *a, const void *b)
@@ -155,14 +144,9 @@ static const struct base_chain *chain_find(const struct base_chain *chains, size
 
 /* --- rules --------------------------------------------------------------------- */
 
-static const char *text_of(const struct nlmsghdr *message, uint16_t type)
+static const char *text_of(const struct nlattr *attribute)
 {
-	const struct nlattr *attribute;
-
-	mnl_attr_for_each(attribute, message,
-			  sizeof(struct nfgenmsg)) if (mnl_attr_get_type(attribute) ==
-						       type) return mnl_attr_get_str(attribute);
-	return "";
+	return attribute ? mnl_attr_get_str(attribute) : "";
 }
 
 static int rule_take(const struct nlmsghdr *message, void *context)
@@ -170,10 +154,13 @@ static int rule_take(const struct nlmsghdr *message, void *context)
 	struct ruleset *ruleset = context;
 	struct arena *arena = ruleset->out->arena;
 	const struct nfgenmsg *header = mnl_nlmsg_get_payload(message);
-	const char *table = text_of(message, NFTA_RULE_TABLE);
-	const char *name = text_of(message, NFTA_RULE_CHAIN);
+	const struct nlattr *at[NFTA_RULE_CHAIN + 1];
 	const struct base_chain *chain;
+	const char *table, *name;
 
+	rtnl_attributes(message, sizeof(*header), at, NFTA_RULE_CHAIN);
+	table = text_of(at[NFTA_RULE_TABLE]);
+	name = text_of(at[NFTA_RULE_CHAIN]);
 	if (header->nfgen_family != ruleset->asked.nfproto ||
 	    strcmp(table, ruleset->asked.name) != 0 ||
 	    chain_find(ruleset->elsewhere, ruleset->elsewhere_count, header->nfgen_family, table,
@@ -346,10 +333,16 @@ static int rule_read(struct ruleset *ruleset, const struct dumped *dumped)
 	return 0;
 }
 
-static int ruleset_read(struct ruleset *ruleset)
+static int ruleset_read(void *context, uint32_t generation)
 {
-	int code = dump(ruleset, NFT_MSG_GETTABLE, NULL, table_take);
+	struct ruleset *ruleset = context;
+	int code;
 
+	(void)generation;
+	*ruleset = (struct ruleset){ .nl = ruleset->nl, .out = ruleset->out };
+	ruleset->out->rules = NULL;
+	ruleset->out->rule_count = ruleset->out->rule_room = 0;
+	code = dump(ruleset, NFT_MSG_GETTABLE, NULL, table_take);
 	if (code == 0)
 		code = dump(ruleset, NFT_MSG_GETCHAIN, NULL, chain_take);
 	if (code == 0 && ruleset->chain_count) {
@@ -364,32 +357,12 @@ static int ruleset_read(struct ruleset *ruleset)
 	return code;
 }
 
-/* 0: it is of one moment. 1: it is not. Or a negative errno. */
-static int read_once(struct netlink *nl, struct foreign *out, uint32_t *generation)
-{
-	struct ruleset ruleset = { .nl = nl, .out = out };
-	uint32_t before = 0;
-	int code;
-
-	out->rules = NULL;
-	out->rule_count = out->rule_room = 0;
-	code = nft_generation(nl, &before);
-	if (code == 0)
-		code = ruleset_read(&ruleset);
-	if (code == -EINTR || code == -ENOENT)
-		return 1;
-	if (code == 0)
-		code = nft_generation(nl, generation);
-	return code ? code : *generation != before;
-}
-
 int foreign_read_nft(struct netlink *nl, struct foreign *out, uint32_t *generation,
 		     struct error *error)
 {
-	int code = 1;
+	struct ruleset ruleset = { .nl = nl, .out = out };
+	int code = nft_settle(nl, ruleset_read, &ruleset, generation);
 
-	for (int attempt = 0; attempt < ATTEMPTS && code > 0; attempt++)
-		code = read_once(nl, out, generation);
 	if (code == 0)
 		return 0;
 	if (code > 0)

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <libmnl/libmnl.h>
+#include <libnftnl/chain.h>
 #include <libnftnl/rule.h>
 #include <linux/netfilter/nf_tables.h>
 
@@ -44,6 +45,19 @@ void nft_raw_keep(struct arena *arena, const struct nlmsghdr *message, const voi
 
 /* The ruleset's generation. 0 or a negative errno. */
 int nft_generation(struct netlink *nl, uint32_t *out);
+
+/*
+ * Has all that read() reads be of one moment: the ruleset's generation, which
+ * read() is told, is the same before and after. read() is called again when it
+ * is not, or when it says -EINTR or -ENOENT, since something has gone meanwhile.
+ * 0 with *generation, 1: it never was of one moment, or a negative errno.
+ */
+int nft_settle(struct netlink *nl, int (*read)(void *context, uint32_t generation), void *context,
+	       uint32_t *generation);
+
+/* For a dump of chains: hands each to add(). 0 or a negative errno. */
+int nft_chain_take(const struct nlmsghdr *message,
+		   void (*add)(void *context, const struct nftnl_chain *chain), void *context);
 
 /* The header behind the header; most messages have the family inet and no resource. */
 void nft_family_put(struct nlmsghdr *message, uint8_t family, uint16_t resource);

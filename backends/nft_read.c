@@ -25,6 +25,7 @@
 #include <libnftnl/udata.h>
 
 #include "backends/nft_parts.h"
+#include "backends/rtnl.h"
 
 enum { ATTEMPTS = 10 };
 
@@ -63,6 +64,28 @@ int nft_generation(struct netlink *nl, uint32_t *out)
 
 	nft_family_put(request, NFPROTO_INET, 0);
 	return netlink_request(nl, request, &reader);
+}
+
+int nft_settle(struct netlink *nl, int (*read)(void *context, uint32_t generation), void *context,
+	       uint32_t *generation)
+{
+	int code = 1;
+
+	for (int attempt = 0; attempt < ATTEMPTS && code > 0; attempt++) {
+		uint32_t before = 0;
+
+		code = nft_generation(nl, &before);
+		if (code)
+			return code;
+		code = read(context, before);
+		if (code == 0)
+			code = nft_generation(nl, generation);
+		if (code == 0)
+			code = *generation != before;
+		else if (code == -EINTR || code == -ENOENT)
+			code = 1;
+	}
+	return code;
 }
 
 static int table_take(const struct nlmsghdr *message, void *context)
@@ -125,13 +148,22 @@ static enum hook hook_of(const struct nftnl_chain *in)
 	}
 }
 
-static void chain_add(struct reading *reading, const struct nftnl_chain *in)
+/* Chains that nft(8) makes for "jump { }" live and die with their rule. */
+static bool chain_is_anonymous(const struct nftnl_chain *in)
 {
+	return nftnl_chain_get_u32(in, NFTNL_CHAIN_FLAGS) & NFT_CHAIN_BINDING;
+}
+
+static void chain_add(void *context, const struct nftnl_chain *in)
+{
+	struct reading *reading = context;
 	struct nft_table *table = &reading->table;
 	const char *type = nftnl_chain_get_str(in, NFTNL_CHAIN_TYPE);
-	struct nft_chain *chain =
-		ARENA_PUSH(reading->arena, table->chains, table->chain_count, table->chain_room);
+	struct nft_chain *chain;
 
+	if (!is_ours(nftnl_chain_get_str(in, NFTNL_CHAIN_TABLE)) || chain_is_anonymous(in))
+		return;
+	chain = ARENA_PUSH(reading->arena, table->chains, table->chain_count, table->chain_room);
 	chain->name = arena_strdup(reading->arena, nftnl_chain_get_str(in, NFTNL_CHAIN_NAME));
 	chain->hook = hook_of(in);
 	if (chain->hook == HOOK_NONE)
@@ -141,13 +173,8 @@ static void chain_add(struct reading *reading, const struct nftnl_chain *in)
 	chain->is_filter = type && strcmp(type, "filter") == 0;
 }
 
-/* Chains that nft(8) makes for "jump { }" live and die with their rule. */
-static bool chain_is_anonymous(const struct nftnl_chain *in)
-{
-	return nftnl_chain_get_u32(in, NFTNL_CHAIN_FLAGS) & NFT_CHAIN_BINDING;
-}
-
-static int chain_take(const struct nlmsghdr *message, void *context)
+int nft_chain_take(const struct nlmsghdr *message,
+		   void (*add)(void *context, const struct nftnl_chain *chain), void *context)
 {
 	struct nftnl_chain *in = nftnl_chain_alloc();
 	int code = 0;
@@ -156,10 +183,15 @@ static int chain_take(const struct nlmsghdr *message, void *context)
 		return -ENOMEM;
 	if (nftnl_chain_nlmsg_parse(message, in) < 0)
 		code = -EBADMSG;
-	else if (is_ours(nftnl_chain_get_str(in, NFTNL_CHAIN_TABLE)) && !chain_is_anonymous(in))
-		chain_add(context, in);
+	else
+		add(context, in);
 	nftnl_chain_free(in);
 	return code;
+}
+
+static int chain_take(const struct nlmsghdr *message, void *context)
+{
+	return nft_chain_take(message, chain_add, context);
 }
 
 /* The arrays of an interrupted attempt are left to the arena: ARENA_PUSH wants fresh ones. */
@@ -233,43 +265,28 @@ static void rule_decode(struct arena *arena, const struct nlmsghdr *message, str
 		nft_raw_keep(arena, message, &rule->raw, &rule->raw_size);
 }
 
-struct rule_attributes {
-	const struct nlattr *table, *chain, *handle, *userdata;
-};
-
-static struct rule_attributes rule_attributes(const struct nlmsghdr *message)
-{
-	const struct nlattr *at[NFTA_RULE_MAX + 1] = { 0 };
-	const struct nlattr *attribute;
-
-	mnl_attr_for_each(attribute, message,
-			  sizeof(struct nfgenmsg)) if (mnl_attr_get_type(attribute) <=
-						       NFTA_RULE_MAX)
-		at[mnl_attr_get_type(attribute)] = attribute;
-	return (struct rule_attributes){ at[NFTA_RULE_TABLE], at[NFTA_RULE_CHAIN],
-					 at[NFTA_RULE_HANDLE], at[NFTA_RULE_USERDATA] };
-}
-
 static int rule_take(const struct nlmsghdr *message, void *context)
 {
 	struct reading *reading = context;
-	struct rule_attributes at = rule_attributes(message);
+	const struct nlattr *at[NFTA_RULE_MAX + 1];
 	struct nftnl_rule *in;
 	struct nft_chain *chain;
 	struct nft_rule *rule;
 
-	if (!at.table || !at.chain || !at.handle || !is_ours(mnl_attr_get_str(at.table)))
+	rtnl_attributes(message, sizeof(struct nfgenmsg), at, NFTA_RULE_MAX);
+	if (!at[NFTA_RULE_TABLE] || !at[NFTA_RULE_CHAIN] || !at[NFTA_RULE_HANDLE] ||
+	    !is_ours(mnl_attr_get_str(at[NFTA_RULE_TABLE])))
 		return 0;
 	/* None: an anonymous chain, or one that has come since; the generation will tell. */
-	chain = nft_chain_find(&reading->table, mnl_attr_get_str(at.chain));
+	chain = nft_chain_find(&reading->table, mnl_attr_get_str(at[NFTA_RULE_CHAIN]));
 	if (!chain)
 		return 0;
 	in = nftnl_rule_alloc();
 	if (!in)
 		return -ENOMEM;
 	rule = ARENA_PUSH(reading->arena, chain->rules, chain->rule_count, chain->rule_room);
-	rule->handle = be64toh(mnl_attr_get_u64(at.handle));
-	rule->comment = comment_read(reading->arena, at.userdata);
+	rule->handle = be64toh(mnl_attr_get_u64(at[NFTA_RULE_HANDLE]));
+	rule->comment = comment_read(reading->arena, at[NFTA_RULE_USERDATA]);
 	rule->role = role_of_comment(rule->comment);
 	rule_decode(reading->arena, message, in, rule);
 	nftnl_rule_free(in);
@@ -446,26 +463,21 @@ static bool is_next(uint32_t earlier, uint32_t generation)
 	return generation == (earlier == UINT32_MAX ? 1 : earlier + 1);
 }
 
-/* 0: *reading is of one moment. 1: it is not. Or a negative errno. */
-static int read_once(struct reading *reading)
+static int read_once(void *context, uint32_t generation)
 {
-	uint32_t before;
-	int code = nft_generation(reading->nl, &reading->generation);
+	struct reading *reading = context;
+	int code;
 
-	if (code)
-		return code;
-	before = reading->generation;
-	if (reading->since && !is_next(reading->since->table->generation, before))
+	*reading = (struct reading){ .nl = reading->nl,
+				     .since = reading->since,
+				     .arena = reading->arena,
+				     .generation = generation };
+	if (reading->since && !is_next(reading->since->table->generation, generation))
 		reading->since = NULL;
 	code = table_read(reading);
 	if (code == 0 && reading->table.exists)
 		code = content_read(reading);
-	/* Interrupted, or something has gone while it was looked at. */
-	if (code == -EINTR || code == -ENOENT)
-		return 1;
-	if (code == 0)
-		code = nft_generation(reading->nl, &reading->generation);
-	return code ? code : reading->generation != before;
+	return code;
 }
 
 static int read_failed(const struct reading *reading, int code, struct error *error)
@@ -494,16 +506,13 @@ static int read_failed(const struct reading *reading, int code, struct error *er
 int nft_read(struct netlink *nl, const struct since *since, struct arena *arena,
 	     struct nft_table *out, struct error *error)
 {
-	struct reading reading;
-	int code = 1;
+	struct reading reading = { .nl = nl, .since = since, .arena = arena };
+	uint32_t generation;
+	int code = nft_settle(nl, read_once, &reading, &generation);
 
-	for (int attempt = 0; attempt < ATTEMPTS && code > 0; attempt++) {
-		reading = (struct reading){ .nl = nl, .since = since, .arena = arena };
-		code = read_once(&reading);
-	}
 	if (code)
 		return read_failed(&reading, code, error);
 	*out = reading.table;
-	out->generation = reading.generation;
+	out->generation = generation;
 	return 0;
 }

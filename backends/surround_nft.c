@@ -7,7 +7,6 @@
 #include "backends/surround.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <linux/netfilter.h>
@@ -15,8 +14,9 @@
 #include <linux/netfilter/nfnetlink.h>
 
 #include "backends/nft_parts.h"
+#include "backends/rtnl.h"
 
-enum { ATTEMPTS = 10, ATTRIBUTES = 16 };
+enum { ATTRIBUTES = 16 };
 
 struct ruleset {
 	struct netlink *nl;
@@ -24,17 +24,11 @@ struct ruleset {
 	struct rule_reading rules;
 	const char **asleep; /* dormant tables: "ip mangle" */
 	size_t asleep_count, asleep_room;
-	uint32_t generation;
 };
 
 static void attributes_of(const struct nlmsghdr *message, const struct nlattr **at)
 {
-	const struct nlattr *attribute;
-
-	memset(at, 0, ATTRIBUTES * sizeof(*at));
-	mnl_attr_for_each(attribute, message,
-			  sizeof(struct nfgenmsg)) if (mnl_attr_get_type(attribute) < ATTRIBUTES)
-		at[mnl_attr_get_type(attribute)] = attribute;
+	rtnl_attributes(message, sizeof(struct nfgenmsg), at, ATTRIBUTES - 1);
 }
 
 static uint32_t number(const struct nlattr *attribute)
@@ -314,47 +308,23 @@ static void flowtables_begin(void *context)
 
 /* --- all of it ----------------------------------------------------------- */
 
-static int generation_take(const struct nlmsghdr *message, void *context)
-{
-	const struct nlattr *at[ATTRIBUTES];
-
-	attributes_of(message, at);
-	((struct ruleset *)context)->generation = number(at[NFTA_GEN_ID]);
-	return 0;
-}
-
-static struct nlmsghdr *request_begin(struct ruleset *ruleset, int type)
-{
-	struct nlmsghdr *request = netlink_message(ruleset->nl, nft_type(type), 0);
-
-	nft_family_put(request, NFPROTO_UNSPEC, 0);
-	return request;
-}
-
-static int generation_read(struct ruleset *ruleset)
-{
-	struct netlink_reader reader = { .message = generation_take, .context = ruleset };
-
-	return netlink_request(ruleset->nl, request_begin(ruleset, NFT_MSG_GETGEN), &reader);
-}
-
 static int dump(struct ruleset *ruleset, int type, void (*begin)(void *context),
 		int (*take)(const struct nlmsghdr *message, void *context))
 {
 	struct netlink_reader reader = { begin, take, ruleset };
+	struct nlmsghdr *request = netlink_message(ruleset->nl, nft_type(type), 0);
 
-	return netlink_dump(ruleset->nl, request_begin(ruleset, type), &reader);
+	nft_family_put(request, NFPROTO_UNSPEC, 0);
+	return netlink_dump(ruleset->nl, request, &reader);
 }
 
-static int read_once(struct ruleset *ruleset)
+static int ruleset_read(void *context, uint32_t generation)
 {
+	struct ruleset *ruleset = context;
 	struct surroundings *out = ruleset->out;
-	uint32_t before;
-	int code = generation_read(ruleset);
+	int code = dump(ruleset, NFT_MSG_GETTABLE, tables_begin, table_take);
 
-	before = ruleset->generation;
-	if (!code)
-		code = dump(ruleset, NFT_MSG_GETTABLE, tables_begin, table_take);
+	(void)generation;
 	if (!code)
 		code = dump(ruleset, NFT_MSG_GETCHAIN, chains_begin, chain_take);
 	if (!code && out->chain_count)
@@ -363,19 +333,15 @@ static int read_once(struct ruleset *ruleset)
 		code = dump(ruleset, NFT_MSG_GETRULE, rules_begin, rule_take);
 	if (!code)
 		code = dump(ruleset, NFT_MSG_GETFLOWTABLE, flowtables_begin, flowtable_take);
-	if (!code)
-		code = generation_read(ruleset);
-	return code ? code : before != ruleset->generation;
+	return code;
 }
 
 void surround_nft(struct netlink *netfilter, struct surroundings *out)
 {
 	struct ruleset ruleset = { .nl = netfilter, .out = out };
-	int code = 1;
+	uint32_t generation;
 
-	for (int attempt = 0; attempt < ATTEMPTS && (code == 1 || code == -EINTR); attempt++)
-		code = read_once(&ruleset);
-	if (code) {
+	if (nft_settle(netfilter, ruleset_read, &ruleset, &generation)) {
 		chains_begin(&ruleset);
 		rules_begin(&ruleset);
 		flowtables_begin(&ruleset);
