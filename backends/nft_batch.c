@@ -259,6 +259,11 @@ static int refused_step(const struct batch *batch, const struct step *step, int 
 				 "table inet %s: this kernel cannot protect it, which takes Linux "
 				 "6.9; leave out --protect",
 				 NFT_TABLE);
+	if (step->kind == KIND_HAND_RULE && code == -ENOENT)
+		return error_set(batch->error, "chain-gone",
+				 "%s %s: it cannot be put back, since its chain is gone; make the "
+				 "chain again, as any iptables -t mangle command does",
+				 kind_name(step->kind), step->object);
 	return error_set(batch->error, lacks ? "no-nf-tables" : "kernel-refused",
 			 "%s %s: the kernel refused to %s it, and nothing was changed: %s%s",
 			 kind_name(step->kind), step->object, action_name(step->action),

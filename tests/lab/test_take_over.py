@@ -13,9 +13,11 @@ from conftest import IPV4, IPV6
 from lab import REPO, document, gateway, redirect
 from test_change_window import reports_have_their_shape  # noqa: F401
 from test_change_window import await_end, error, router, status, warnings
-from test_race import Paused, netlink_messages
+from test_protect import KERNEL
+from test_race import Paused
 from test_traffic import Drain
-from traffic import Traffic, source_port
+from traffic import Traffic
+from watcher import Watcher
 
 ENOUGH = 80_000  # connections; each to a target has a source port of its own
 
@@ -371,7 +373,35 @@ def test_it_goes_back_where_it_was_when_the_neighbours_have_changed(lab, family)
     assert chain(lab, family) == before[:-1]
 
 
+def test_when_its_chain_is_gone_a_revert_says_so_and_succeeds_once_it_is_there_again(lab, family):
+    by_hand(lab, family)
+    before = chain(lab, family)
+    take_over(lab, wanted(), "--confirm", "60")
+    lab.nft("router", f"delete table {family.ip_word} mangle")
+    failed = lab.detour("revert")
+    assert (failed.exit, error(failed)) == (6, "chain-gone"), repr(failed)
+    assert lab.connect("client", family.server, 3389) == "gateway"
+    mangle(lab, family, "-F PREROUTING")
+    assert lab.detour("revert").exit == 0
+    assert chain(lab, family) == before
+
+
 # Saved plans, and others who write
+
+
+@pytest.mark.skipif(KERNEL < (6, 9), reason="protection takes Linux 6.9")
+def test_it_comes_and_goes_under_a_watcher_that_protects_the_table(lab):
+    for family in (IPV4, IPV6):
+        by_hand(lab, family)
+    before = router(lab)
+    with Watcher(lab, "--protect", document=wanted()) as watcher:
+        watcher.wait("conflict")
+        take_over(lab, wanted(), "--confirm", "60")
+        assert lab.detour("revert").exit == 0
+        take_over(lab, wanted(), "--again")
+        watcher.wait("in-sync")
+        assert chain(lab, IPV4) == ["-P PREROUTING ACCEPT"]
+        assert lab.connect("client", IPV4.server, 3389) == "gateway"
 
 
 def test_a_saved_plan_takes_over(lab, family):
