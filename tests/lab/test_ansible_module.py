@@ -79,7 +79,7 @@ def test_what_was_undone_is_not_confirmed(lab, call):
     lab.save(OTHER)
     pending = call(document())["pending"]
     assert lab.detour("revert").exit == 0
-    assert "revert by root" in refusal(call(document(), pending=pending))
+    assert "undone by root" in refusal(call(document(), pending=pending))
     assert json.loads(KEPT.read_text()) == OTHER
 
 

@@ -87,7 +87,7 @@ def test_a_router_that_cannot_be_reached_fails_alone(fleet):
 def test_a_document_that_cuts_a_router_off_is_undone(fleet):
     result = results(fleet, LAST)["router10"]
     assert result["failed"] and not result["changed"] and not result["confirmed"]
-    assert "revert by the guard" in result["msg"]
+    assert "undone by the guard" in result["msg"]
     status = fleet.detour("router10", "status")
     assert status["pending"] is None and status["last"]["verb"] == "revert"
     # What stood before, in the kernel and in the file

@@ -180,6 +180,9 @@ from ansible_collections.detour.detour.plugins.module_utils.program import (
 )
 
 
+FLAGS = ("strict", "allow_empty")  # of apply alone
+
+
 class File:
     """The document's place on the router."""
 
@@ -243,11 +246,8 @@ class Change:
         self.detour, self.file = Detour(module), File(module)
 
     def words(self):
-        words = ["destroy"]
-        if self.params["state"] == "present":
-            words = ["apply"]
-            words += ["--strict"] if self.params["strict"] else []
-            words += ["--allow-empty"] if self.params["allow_empty"] else []
+        given = [f"--{name.replace('_', '-')}" for name in FLAGS if self.params[name]]
+        words = ["apply", *given] if self.params["state"] == "present" else ["destroy"]
         words += ["--confirm", str(self.params["confirm"])] if self.params["confirm"] else []
         return words + ["--reason", self.params["reason"]]
 
@@ -334,15 +334,14 @@ class Change:
         if last and last["verb"] == "confirm" and last["digest"] == mine["digest"]:
             self.module.exit_json(changed=True, confirmed=True)
         if last and last["verb"] == "revert":
-            self.refuse_late(f"it was undone: revert by {last['who']}", changed=False)
+            self.refuse_late(f"it was undone by {last['who']}", changed=False)
         self.refuse_late("it is not pending any longer: see detour status", changed=True)
 
     def refuse_late(self, why, changed):
         self.module.fail_json(
             changed=changed,
             confirmed=False,
-            msg="the change was not confirmed, because the router could not be reached in time over "
-            f"a fresh connection; {why}",
+            msg=f"the change was not confirmed in time over a fresh connection: {why}",
         )
 
 
