@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -20,21 +19,22 @@ static void memory_path(const char *name, char *path)
 	strncat(path, name, PATHS_MAX - strlen(path) - 1);
 }
 
-/* In canonical form, unless that is what stands there: equal values are equal files. */
+/* Unless that is what stands there. 0, or -1 with *error. */
+static int text_save(const char *path, const char *text, struct error *error)
+{
+	size_t size = strlen(text);
+
+	if (file_holds(path, text, size) || file_replace(path, text, size, error) == 0)
+		return 0;
+	return -1;
+}
+
 static int json_save(const char *path, const json_t *json, struct error *error)
 {
-	char *text = json_dumps(json, JSON_SORT_KEYS | JSON_COMPACT);
-	size_t size;
-	int result = 0;
+	struct arena arena = { 0 };
+	int result = text_save(path, digest_canonical(&arena, json), error);
 
-	if (!text)
-		return error_set(error, "no-memory", "%s: out of memory", path);
-	size = strlen(text);
-	/* In the place of the NUL. */
-	text[size++] = '\n';
-	if (!file_holds(path, text, size) && file_replace(path, text, size, error) != 0)
-		result = -1;
-	free(text);
+	arena_free(&arena);
 	return result;
 }
 
@@ -141,12 +141,12 @@ static int reverted_drop(const char *digest, struct error *error)
 
 /* --- what was confirmed -------------------------------------------------- */
 
-int memory_confirm(const json_t *document, const char *digest, struct error *error)
+int memory_confirm(const char *document, const char *digest, struct error *error)
 {
 	char path[PATHS_MAX];
 
 	memory_path("/confirmed.json", path);
-	if (json_save(path, document, error))
+	if (text_save(path, document, error))
 		return -1;
 	return reverted_drop(digest, error);
 }

@@ -10,14 +10,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <jansson.h>
-
 #include "reconcile/digest.h"
 #include "reconcile/error.h"
 
-/* Keeps it as the last confirmed one, and forgets that it was ever reverted. Writes only what
- * differs. */
-int memory_confirm(const json_t *document, const char *digest, struct error *error);
+/*
+ * Keeps the document, a canonical text, as the last confirmed one, and forgets
+ * that it was ever reverted. Writes only what differs.
+ */
+int memory_confirm(const char *document, const char *digest, struct error *error);
 
 /* Where the last confirmed document is, in PATHS_MAX bytes. False when there is none. */
 bool memory_has_confirmed(char *path);

@@ -456,7 +456,7 @@ static void change_remember(struct context *context)
 	struct error error = { 0 };
 
 	if (context->source)
-		memory_confirm(context->source, context_digest(context), &error);
+		memory_confirm(context_canonical(context), context_digest(context), &error);
 	else
 		memory_forget(&error);
 	context_note_forgotten(context, &error);

@@ -271,6 +271,7 @@ void context_reset(struct context *context)
 	context->notice_count = context->notice_room = 0;
 	context->has_leftover = false;
 	context->scope = NULL;
+	context->canonical = NULL;
 	context->report = (struct report){
 		.verb = context->report.verb,
 		.exit = EXIT_ERROR,
@@ -334,9 +335,22 @@ const char *context_user(struct context *context)
 	return context->user;
 }
 
+const char *context_canonical(struct context *context)
+{
+	if (!context->source)
+		return "";
+	if (!context->canonical)
+		context->canonical = digest_canonical(&context->arena, context->source);
+	return context->canonical;
+}
+
 const char *context_digest(struct context *context)
 {
-	if (context->source && !context->digest[0])
-		digest_json(context->source, context->digest);
+	const char *text;
+
+	if (context->source && !context->digest[0]) {
+		text = context_canonical(context);
+		digest_text(text, strlen(text), context->digest);
+	}
 	return context->digest;
 }

@@ -38,7 +38,8 @@ static void confirm(struct context *context, const struct journal *journal)
 	if (json_is_null(journal->document))
 		memory_forget(&forgot);
 	else
-		memory_confirm(journal->document, journal->digest, &forgot);
+		memory_confirm(digest_canonical(&context->arena, journal->document),
+			       journal->digest, &forgot);
 	context_note_forgotten(context, &forgot);
 	audit_log(&audit);
 	audit_keep(&audit);

@@ -26,6 +26,7 @@ struct context {
 	json_t *saved;            /* the saved plan that it came in; NULL: none */
 	struct state seen;        /* what the saved plan saw, when that no longer holds */
 	struct plan differences;  /* between that and what there is */
+	const char *canonical;    /* context_canonical() */
 	char digest[DIGEST_TEXT]; /* context_digest() */
 	struct faults faults;
 	struct error error;
@@ -122,6 +123,9 @@ void context_report(struct context *context);
 
 /* Who runs us; asked only once, since it may cost a look into a directory service. */
 const char *context_user(struct context *context);
+
+/* The source's canonical text, made only once between two resets; "" for none. */
+const char *context_canonical(struct context *context);
 
 /* Of the source, "" for none; computed only once. */
 const char *context_digest(struct context *context);

@@ -59,6 +59,7 @@ static void exchange(struct context *context, struct context *fresh)
 
 	context->document = fresh->document;
 	context->source = fresh->source;
+	context->canonical = NULL;
 	memcpy(context->digest, context_digest(fresh), sizeof(context->digest));
 	fresh->document = document;
 	fresh->source = source;

@@ -7,11 +7,16 @@
 
 #include <jansson.h>
 
+#include "reconcile/arena.h"
+
 enum { DIGEST_TEXT = 65 }; /* 64 hexadecimal digits and the end */
 
 void digest_text(const char *bytes, size_t size, char hex[DIGEST_TEXT]);
 
-/* Of the canonical text: sorted keys, no white space. NULL has a digest of its own. */
+/* With sorted keys and no white space: equal values are equal texts. The arena owns it. */
+const char *digest_canonical(struct arena *arena, const json_t *json);
+
+/* Of the canonical text. NULL has a digest of its own. */
 void digest_json(const json_t *json, char hex[DIGEST_TEXT]);
 
 /* For reports: the digest, or null for "", of no document. The caller owns it. */
