@@ -91,7 +91,8 @@ class Fleet:
             self.ip(host, f"addr add {address}/24 dev {interface}", f"link set {interface} up")
         self.ip("controller", f"link set {host}-eth0 master br0")
         self.ip(host, "link set lo up")
-        self.tool(host, "sysctl -qw net.ipv4.ip_forward=1")
+        with self.inside(host):
+            pathlib.Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
 
     def start_agent(self, host):
         words = [sys.executable, __file__, self.netns(host), str(self.place / host)]
@@ -108,10 +109,6 @@ class Fleet:
         finally:
             call(libc.setns, self.home, CLONE_NEWNET)
 
-    def tool(self, host, command):
-        with self.inside(host):
-            return run(command.split())
-
     def ip(self, host, *lines):
         with self.inside(host):
             run(["ip", "-batch", "-"], "\n".join(lines) + "\n")
@@ -121,16 +118,15 @@ class Fleet:
         return self.place / host / "etc" / path.relative_to("/etc")
 
     def detour(self, host, *words):
-        """Its JSON report."""
+        """Its JSON report, with the router's files."""
+        agent = self.agents[ROUTERS.index(host)]
         process = subprocess.run(
-            [*self.on(host), DETOUR, "--json", *words], capture_output=True, text=True, timeout=60
+            ["nsenter", f"--target={agent.pid}", "--net", "--mount", DETOUR, "--json", *words],
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
         return json.loads(process.stdout)
-
-    def on(self, host):
-        """Words before a command that is run on the router, with its files."""
-        agent = self.agents[ROUTERS.index(host)]
-        return ["nsenter", f"--target={agent.pid}", "--net", "--mount"]
 
     def environment(self):
         """For a shell on the controller: `on HOST COMMAND...` acts on a router's network."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the Ansible module answers on a router, call by call; test_fleet.py has the rest of Ansible."""
+"""What the Ansible module answers on a router, call by call; test_fleet.py has all of Ansible."""
 
 import importlib.util
 import json

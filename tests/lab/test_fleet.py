@@ -22,7 +22,7 @@ LOOK, FIRST, SECOND, LAST = range(4)  # runs of ansible-playbook
 def fleet():
     with Fleet() as made:
         (steps,) = pages.labs(PAGE.relative_to(REPO), PAGE.read_text())
-        made.faults = pages.carry_out(made, steps, seconds=300)
+        made.faults = pages.carry_out(made, steps, seconds=600)
         yield made
 
 

@@ -52,6 +52,7 @@ def test_the_role_installs_the_package_the_document_and_the_units(machine):
     assert play(machine) == 4
     assert "Status: install ok installed" in machine.run("dpkg-query", "-s", "detour")
     assert machine.detour("drift").exit == 0
-    enabled = machine.attempt(*ENVIRONMENT, "systemctl", "is-enabled", *UNITS, "detour-watch.service")
+    units = [*UNITS, "detour-watch.service"]
+    enabled = machine.attempt(*ENVIRONMENT, "systemctl", "is-enabled", *units)
     assert enabled.stdout.split() == ["enabled", "enabled", "disabled"]
     assert play(machine) == 0

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 """Applies, then confirms over a connection that did not exist while it was applied.
 
-A connection in progress proves nothing: by default a document leaves those alone. So the controller
-drops its own and makes another. When it cannot, the router undoes the change by itself; the controller
-goes on trying for some time after that, so that it can tell what became of the router.
+A connection in progress proves nothing: by default a document leaves those alone. So the
+controller drops its own and makes another. When it cannot, the router undoes the change by itself;
+the controller goes on trying for some time after that, to tell what became of the router.
 """
 
 import time
@@ -58,5 +58,5 @@ def unconfirmed(outcome):
     """Of what failed before it came to confirming, such as for a full disk."""
     if "confirmed" in outcome:
         return outcome
-    why = f"{outcome.get('msg')}; so the change was not confirmed, and the router undoes it by itself"
-    return outcome | {"confirmed": False, "msg": why}
+    so = "so the change was not confirmed, and the router undoes it by itself"
+    return outcome | {"confirmed": False, "msg": f"{outcome.get('msg')}; {so}"}
