@@ -18,7 +18,7 @@ from routers import GATEWAY
 OURS, BESIDE, INK, SOFT, FAINT, PAPER = (
     "#0b6e4f", "#c8553d", "#26323a", "#5f6f7a", "#e3e8eb", "#ffffff")
 WIDTH, MARGIN, TOP, FOOT = 900, 24, 86, 52
-PANEL_WIDTH, PANEL_HEIGHT, ROW_HEIGHT = 250, 130, 204
+PANEL_WIDTH, PANEL_HEIGHT, ROW_HEIGHT = 250, 130, 212
 LEFTS = 76, 520  # of the two columns
 TURNS, SECONDS = 3, 6  # of commands, for each size
 
@@ -207,7 +207,7 @@ def draw(panels):
 
 def measure(number, scale, column):
     sizes = SIZES[column]
-    panel = Panel(scale, sizes, LEFTS[column], TOP + number * ROW_HEIGHT + 28, [], [])
+    panel = Panel(scale, sizes, LEFTS[column], TOP + number * ROW_HEIGHT + 36, [], [])
     for size in sizes.values:
         for costs, side in zip((panel.ours, panel.beside), scale.measure(sizes.make_case(size))):
             costs.append(statistics.median(side))
