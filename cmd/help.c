@@ -218,12 +218,15 @@ static const struct {
 		    "  detour status\n"
 		    "  detour status --json | jq .pending.seconds_left\n" },
 	{ "show",
-	  "Usage: detour [OPTIONS] show [--svg PICTURE] [--watch] [FILE]\n"
+	  "Usage: detour [OPTIONS] show [--only NAME] [--svg PICTURE] [--watch] [FILE]\n"
 	  "\n"
 	  "Draws what is live: each redirect's way from its clients to the gateway and on\n"
 	  "to the servers, what is broken on the way, whether the gateway answers, and what\n"
 	  "has gone through it so far. Writes nothing but PICTURE.\n"
 	  "\n"
+	  "  --only NAME     that gateway with its redirects, or that redirect with its\n"
+	  "                  gateway; what is said of the whole, warnings and the exit code\n"
+	  "                  stay those of the whole router\n"
 	  "  --svg PICTURE   the same as an SVG document, for a browser or a wiki\n"
 	  "  --watch         look and draw again each second, until q or Ctrl-C; on a\n"
 	  "                  terminal, or with --json one object a line\n"
@@ -233,6 +236,7 @@ static const struct {
 	  "\n"
 	  "Examples:\n"
 	  "  detour show router.json\n"
+	  "  detour show --only rdp router.json\n"
 	  "  detour show --svg router.svg router.json\n"
 	  "  detour --json show | jq '.gateways[] | {name, connections}'\n" },
 	{ "watch",

@@ -30,7 +30,7 @@ static const struct verb {
 	{ "recover", verb_recover, FOR_CHANGES, false },
 	{ "status", verb_status, 0, false },
 	{ "import", verb_import, 0, false },
-	{ "show", verb_show, OPTION_SVG | OPTION_WATCH, true },
+	{ "show", verb_show, OPTION_ONLY | OPTION_SVG | OPTION_WATCH, true },
 	{ "watch", verb_watch, OPTION_PROTECT | OPTION_REPAIR, true },
 };
 

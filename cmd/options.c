@@ -37,6 +37,7 @@ static const struct option longs[] = {
 	{ "lock-timeout", required_argument, NULL, OPTION_LOCK_TIMEOUT },
 	{ "nagios", no_argument, NULL, OPTION_NAGIOS },
 	{ "netns", required_argument, NULL, KEY_NETNS },
+	{ "only", required_argument, NULL, OPTION_ONLY },
 	{ "out", required_argument, NULL, OPTION_OUT },
 	{ "prometheus", required_argument, NULL, OPTION_PROMETHEUS },
 	{ "protect", no_argument, NULL, OPTION_PROTECT },
@@ -123,6 +124,7 @@ static const struct member {
 }, texts[] = {
 	{ OPTION_CLIENT, offsetof(struct options, client) },
 	{ OPTION_IN, offsetof(struct options, interface) },
+	{ OPTION_ONLY, offsetof(struct options, only) },
 	{ OPTION_OUT, offsetof(struct options, out) },
 	{ OPTION_SERVER, offsetof(struct options, server) },
 	{ OPTION_SERVICE, offsetof(struct options, service) },
@@ -162,7 +164,7 @@ static int set_verb_option(struct options *options, enum option_bit option, stru
 
 static int set_option(struct options *options, int key, char **argv, struct error *error)
 {
-	if (key >= OPTION_AGAIN)
+	if (key > KEY_VERSION)
 		return set_verb_option(options, (enum option_bit)key, error);
 	switch (key) {
 	case KEY_COLOUR:
@@ -233,7 +235,7 @@ int options_parse(int argc, char **argv, struct options *options, struct error *
 const char *options_name(unsigned int set)
 {
 	for (size_t i = 0; longs[i].name; i++)
-		if (longs[i].val >= OPTION_AGAIN && set & (unsigned int)longs[i].val)
+		if (longs[i].val > KEY_VERSION && set & (unsigned int)longs[i].val)
 			return longs[i].name;
 	return NULL;
 }

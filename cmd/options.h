@@ -9,6 +9,7 @@
 
 /* Those that belong to some verbs only: bits of a set. They are getopt's keys, too. */
 enum option_bit {
+	OPTION_ONLY = 1 << 9,
 	OPTION_AGAIN = 1 << 10,
 	OPTION_ALLOW_EMPTY = 1 << 11,
 	OPTION_CHECK = 1 << 12,
@@ -47,6 +48,7 @@ struct options {
 	bool watch;             /* show: again each second */
 	int confirm;            /* seconds; 0: not asked for */
 	int lock_timeout;       /* seconds */
+	const char *only;       /* show: a name; NULL: all */
 	const char *out;        /* plan --out; NULL: none */
 	const char *prometheus; /* drift --prometheus; NULL: none */
 	const char *svg;        /* show --svg; NULL: none */

@@ -140,11 +140,16 @@ static bool wait_for_next(int signals)
 	return !signals_next(signals) && !(waits[1].revents && is_quit_pressed());
 }
 
+static bool has_failed(const struct context *context)
+{
+	return context->report.exit == EXIT_ERROR || context->report.exit == EXIT_USAGE;
+}
+
 static void watch(struct context *context, int signals)
 {
 	show_look(context);
 	/* What fails at once is told where it stays to be read. */
-	if (context->report.exit == EXIT_ERROR)
+	if (has_failed(context))
 		return;
 	if (!context->options->json)
 		screen_enter();
@@ -155,7 +160,7 @@ static void watch(struct context *context, int signals)
 		tell(context);
 	}
 	screen_leave();
-	context->has_printed = context->report.exit != EXIT_ERROR || context->options->json;
+	context->has_printed = !has_failed(context) || context->options->json;
 }
 
 static bool has_terminal(struct context *context)

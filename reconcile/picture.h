@@ -12,6 +12,7 @@
 
 #include <jansson.h>
 
+#include "reconcile/error.h"
 #include "reconcile/reconcile.h"
 #include "reconcile/tally.h"
 
@@ -74,6 +75,12 @@ struct picture {
 void picture_make(const struct document *document, const struct comparison *comparison,
 		  struct picture *picture);
 void picture_free(struct picture *picture);
+
+/*
+ * Leaves the gateway of that name with its redirects, and the redirect of that name with its
+ * gateway; what concerns all stays. 0, or -1 with *error (code "usage"): nothing has that name.
+ */
+int picture_narrow(struct picture *picture, const char *name, struct error *error);
 
 /* "live", "differs", "missing", "extra". */
 const char *life_name(enum life life);

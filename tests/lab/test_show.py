@@ -10,7 +10,7 @@ import xml.etree.ElementTree
 import jsonschema
 import pytest
 
-from lab import PATIENCE, REPO, document, gateway, redirect, udp_packet
+from lab import PATIENCE, REPO, document, gateway, redirect, second_gateway, udp_packet
 
 VALIDATOR = jsonschema.Draft202012Validator(
     json.loads((REPO / "schemas/report.schema.json").read_text())
@@ -170,6 +170,67 @@ def test_it_writes_nothing(lab):
         lab.apply(document())
 
 
+# One name of it
+
+
+WEB = redirect(name="web", gateway="second", services=["8080/tcp"])
+SEVERAL = document([gateway(), second_gateway()], [redirect(), DNS, WEB])
+
+
+def names_of(lab, wanted, only, code=0):
+    """Of gateways, and of redirects."""
+    result = lab.detour("show", wanted, "--only", only)
+    VALIDATOR.validate(result.json)
+    assert result.exit == code
+    return [[item["name"] for item in result.json[kind]] for kind in ("gateways", "redirects")]
+
+
+def test_only_draws_what_belongs_to_a_name(wide_lab, tmp_path):
+    lab = wide_lab
+    lab.apply(SEVERAL)
+    assert names_of(lab, SEVERAL, "scb") == [["scb"], ["rdp", "dns"]]
+    assert names_of(lab, SEVERAL, "dns") == [["scb"], ["dns"]]
+    assert names_of(lab, SEVERAL, "web") == [["second"], ["web"]]
+    text = lab.detour("show", SEVERAL, "--only", "dns", wants_json=False).text
+    _, root = drawn(lab, SEVERAL, tmp_path / "a.svg", "--only", "dns")
+    for shown in (text, words(root)):
+        assert "dns" in shown and "scb" in shown and "In sync" in shown
+        assert not {"rdp", "second", "web"} & set(shown.split())
+
+
+def test_what_is_said_of_the_whole_stays_that_of_the_whole(wide_lab):
+    lab = wide_lab
+    lab.apply(SEVERAL)
+    lab.link_down("eth3")
+    assert names_of(lab, SEVERAL, "dns", 2) == [["scb"], ["dns"]]
+    text = lab.detour("show", SEVERAL, "--only", "dns", wants_json=False).text
+    drawing, said = text.split("The live state differs")
+    assert "eth3" not in drawing and "second" in said
+    assert picture(lab, SEVERAL).endswith(said)
+
+
+def test_only_knows_what_is_live_without_the_document(lab):
+    lab.apply(document(None, [redirect(), DNS]))
+    lab.tool("router", ["nft", "add", "rule", "inet", "detour", "select", "counter",
+                        "comment", '"take a<b&c"'])  # fmt: skip
+    assert names_of(lab, document(), "dns", 2) == [[], ["dns"]]
+    assert names_of(lab, document(), "a<b&c", 2) == [[], ["a<b&c"]]
+    assert names_of(lab, document([], []), "scb", 2) == [["scb"], []]
+
+
+@pytest.mark.parametrize("name", ["rpd", "", "off", "$(id)\n\x1b[31m", "x" * 5000])
+def test_a_name_that_nothing_has_is_refused(lab, tmp_path, name):
+    wanted = document(None, [redirect(), redirect(name="off", enabled=False)])
+    path = tmp_path / "a.svg"
+    result = lab.detour("show", wanted, "--only", name, "--svg", str(path))
+    VALIDATOR.validate(result.json)
+    assert (result.exit, result.json["error"]["code"]) == (64, "usage")
+    assert "gateways" not in result.json and not path.exists()
+    plain = lab.detour("show", wanted, "--only", name, wants_json=False)
+    assert (plain.exit, plain.text) == (64, "") and "\x1b" not in plain.errors
+    assert len(name) > 100 or "gateways: scb; redirects: rdp\n" in plain.errors
+
+
 # The same as SVG
 
 
@@ -177,9 +238,9 @@ HOSTILE = """]]><script>alert("1")</script> & 'x' --> \ufffe\uffff \u202e&#0; <!
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def drawn(lab, wanted, path):
+def drawn(lab, wanted, path, *args):
     """The parsed SVG document, after the exit code."""
-    result = lab.detour("show", wanted, "--svg", str(path))
+    result = lab.detour("show", wanted, "--svg", str(path), *args)
     return result.exit, xml.etree.ElementTree.fromstring(path.read_bytes())
 
 

@@ -16,7 +16,7 @@ import termios
 import jsonschema
 import pytest
 
-from lab import DETOUR, PATIENCE, REPO, document, gateway
+from lab import DETOUR, PATIENCE, REPO, document, gateway, redirect
 from watcher import DOCUMENT, write_document
 
 VALIDATOR = jsonschema.Draft202012Validator(
@@ -159,6 +159,24 @@ def test_a_document_with_faults_leaves_the_screen_alone(lab):
     with Terminal(lab) as terminal:
         errors = terminal.process.communicate(timeout=PATIENCE)[1]
         assert b"/gateways/0/mark" in errors and terminal.process.returncode == 1
+        terminal.read(0)
+        assert OTHER_SCREEN not in terminal.seen
+
+
+def test_one_name_of_it_is_drawn_again_and_again(lab):
+    lab.apply(document(None, [redirect(), redirect(name="ssh", services=["22/tcp"])]))
+    write_document(document())
+    with Terminal(lab, "--only", "rdp") as terminal:
+        assert b" ssh " not in terminal.wait(b"q ends it")
+        terminal.press(b"q")
+        assert terminal.end() == 2
+
+
+def test_a_name_that_nothing_has_leaves_the_screen_alone(lab):
+    write_document(document())
+    with Terminal(lab, "--only", "rpd") as terminal:
+        errors = terminal.process.communicate(timeout=PATIENCE)[1]
+        assert b"--only rpd" in errors and terminal.process.returncode == 64
         terminal.read(0)
         assert OTHER_SCREEN not in terminal.seen
 
