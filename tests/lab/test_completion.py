@@ -76,6 +76,12 @@ def test_every_option_is_offered_for_the_verbs_that_it_belongs_to(offers):
     assert {verb: offers(f"detour {verb} --") for verb in VERBS} == expected
 
 
+def test_what_stands_before_changes_no_offer(offers):
+    assert offers("detour -q sh") == ["show"]
+    assert offers("detour -q --color=never show --sv") == ["--svg"]
+    assert offers("detour show -q --color=never --sv") == ["--svg"]
+
+
 def test_values_are_offered(offers, lab):
     services = ["3389/tcp", "5900-5910/tcp", "53/udp"]
     lab.save(document(None, redirect(services=services)))
