@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # offers.zsh FILE: for each line of standard input, prints what zsh's completion of detour offers at
-# its end, as it would be inserted: an offer a line, and "." after the last one. A second zsh, on a
-# terminal of its own, is typed into, and writes them to FILE; it sources this one, too.
+# its end, or where a ^ stands, as it would be inserted: an offer a line, and "." after the last
+# one. A second zsh, on a terminal of its own, is typed into, and writes them to FILE; it sources
+# this one, too.
 
 note_offers()
 {
@@ -34,15 +35,15 @@ be_typed_into()
 
 type_into()
 {
-	local seen line offers=$1
+	local seen before behind offers=$1
 
 	zmodload zsh/zpty
 	zpty shell zsh -f -i
 	zpty -w shell "PS1= offers=${(q)offers} here=${(q)here}; . ${(q)here}/offers.zsh"
 	zpty -r shell seen '*It is ready.*'
-	while IFS= read -r line; do
+	while IFS=^ read -r before behind; do
 		: >$offers
-		zpty -w -n shell $'\C-u'$line$'\t'
+		zpty -w -n shell $'\C-u'$before$behind${behind//?/$'\C-b'}$'\t'
 		zpty -r shell seen '*It is done.*'
 		print -rl -- ${(f)"$(<$offers)"} .
 	done

@@ -2,6 +2,7 @@
 """Completion in bash and zsh: what the program takes is offered, and no name is executed."""
 
 import functools
+import json
 import os
 import pathlib
 import re
@@ -23,16 +24,21 @@ OPTIONS = re.findall(
 
 @pytest.fixture(params=["bash", "zsh"])
 def offers(request, lab, tmp_path):
-    """A function: what the shell offers at the end of a line, without its quotes, each once."""
+    """A function: what the shell offers at the end of a line or at a ^, unquoted, each once."""
     words = {
         "bash": ["bash", "--norc", HERE / "offers.bash"],
         "zsh": ["zsh", "-f", HERE / "offers.zsh", "/run/offers"],
     }[request.param]
-    path = f"{pathlib.Path(DETOUR_PLAIN).parent}:{os.environ['PATH']}"
+    own = {
+        "HOME": str(tmp_path),
+        "PATH": f"{pathlib.Path(DETOUR_PLAIN).parent}:{os.environ['PATH']}",
+        "LC_ALL": "C.UTF-8",
+        "TERM": "xterm",
+    }
     with lab.inside("router"):
         shell = subprocess.Popen(
             ["timeout", "60", *words],
-            env=os.environ | {"PATH": path, "LC_ALL": "C.UTF-8", "TERM": "xterm"},
+            env=os.environ | own,
             cwd=tmp_path,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -91,6 +97,50 @@ def test_values_are_offered(offers, lab):
     assert offers("detour trace --in eth") == ["eth0", "eth1", "eth2"]
     assert offers(f"detour --netns {lab.prefix}-r") == [lab.netns("router")]
     assert offers("detour apply --confirm ") == []
+
+
+def several(*names):
+    return document(None, [redirect(name=name, services=["1/tcp"]) for name in names])
+
+
+def test_names_and_services_are_those_of_the_document_that_is_meant(offers, lab, tmp_path):
+    lab.save(several("rdp", "scb", "r-1_x"))
+    (tmp_path / "my$.json").write_text(json.dumps(several("mine"), indent=2))
+    (tmp_path / "x.json").write_text(json.dumps(several("other")).replace(":", "\n:\t\r\n"))
+    own = pathlib.Path("/etc/netns/own/detour")
+    own.mkdir(parents=True)
+    (own / "detour.json").write_text(json.dumps(several("own")))
+    assert offers("detour show --only ") == ["r-1_x", "rdp", "scb"]
+    assert offers("detour show --only=r") == ["r-1_x", "rdp"]
+    assert offers("detour show x.json --only ") == ["other", "scb"]
+    assert offers("detour show my\\$.json --only m") == ["mine"]
+    assert offers("detour show 'my$.json' --only m") == ["mine"]
+    assert offers("detour show ~/x.json --only o") == ["other"]
+    assert offers("detour show --only ^ x.json") == ["other", "scb"]
+    assert offers("detour ^ x.json") == sorted(VERBS)
+    assert offers(f"detour show {tmp_path}/x.json --watch --only o") == ["other"]
+    assert offers("detour --netns own show --only o") == ["own"]
+    assert offers("detour show --netns=own --only o") == ["own"]
+    assert offers("detour --netns other show --only o") == []
+    assert offers("detour --netns own show x.json --only o") == ["other"]
+    assert offers("detour show none.json --only ") == []
+    assert offers("detour show - --only ") == []
+    assert offers("detour trace x.json --service ") == ["1/tcp"]
+
+
+def test_only_names_that_a_document_may_have_are_offered(offers, lab, tmp_path):
+    names = ["a b", "A", "1a", "a" * 32, "-rf", "$(id)", "é", "a\nb", 'a"b', "", "\0", "b" * 31]
+    saved = several(*names)
+    saved["gateways"][0] |= {"name": HOSTILE, "description": 'x", "name": "said"'}
+    lab.save(saved)
+    assert offers("detour show --only ") == ["b" * 31]
+    (tmp_path / "x.json").write_bytes(b'\0\xff{"name": "bytes"}, "name": "cut')
+    assert offers("detour show x.json --only ") == ["bytes"]
+    os.mkfifo(tmp_path / "pipe")
+    assert offers("detour show pipe --only ") == []
+    assert offers("detour show $(touch${IFS}pwned) --only ") == []
+    assert offers("detour show `touch${IFS}pwned` --only ") == []
+    assert not (tmp_path / "pwned").exists()
 
 
 def test_one_file_is_offered_where_the_verb_takes_one(offers, tmp_path):
