@@ -157,6 +157,16 @@ int file_replace(const char *path, const char *text, size_t size, struct error *
 	return parent_sync(path) < 0 ? not_lasting(path, error) : 0;
 }
 
+int file_save(const char *path, const char *text, size_t size, struct error *error)
+{
+	struct stat status;
+
+	if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
+		return error_set(error, "not-writable",
+				 "%s: is no regular file, and is left as it is; name a file", path);
+	return file_replace(path, text, size, error);
+}
+
 int file_remove(const char *path, struct error *error)
 {
 	char temporary[PATH_MAX];

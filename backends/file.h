@@ -25,6 +25,12 @@ ssize_t file_peek(const char *path, char *text, size_t room);
  */
 int file_replace(const char *path, const char *text, size_t size, struct error *error);
 
+/*
+ * Likewise, at a path that a user gave: what is no regular file, or leads to one that is none,
+ * such as /dev/stdout, is left alone, with error "not-writable".
+ */
+int file_save(const char *path, const char *text, size_t size, struct error *error);
+
 /* Whether that text, and no more, is there already. */
 bool file_holds(const char *path, const char *text, size_t size);
 

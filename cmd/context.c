@@ -202,7 +202,7 @@ void context_save(struct context *context, const char *path,
 	if (!out || fclose(out) != 0 || !is_whole) {
 		error_set(&context->error, "no-memory", "out of memory");
 		context->report.exit = EXIT_ERROR;
-	} else if (file_replace(path, text, size, &context->error) != 0) {
+	} else if (file_save(path, text, size, &context->error) != 0) {
 		context->report.exit = EXIT_ERROR;
 	}
 	free(text);

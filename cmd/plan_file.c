@@ -18,7 +18,7 @@ static int text_save(struct context *context, const char *text)
 			"the plan would have %zu bytes, more than the %d that apply reads; "
 			"apply the document itself, or make the change in several steps",
 			size, PLAN_MAX_BYTES);
-	return file_replace(context->options->out, text, size, &context->error);
+	return file_save(context->options->out, text, size, &context->error);
 }
 
 bool plan_file_save(struct context *context)

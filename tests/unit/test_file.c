@@ -113,6 +113,29 @@ static void test_a_link_is_replaced_and_not_followed(void **state)
 	assert_int_equal(entries(), 2);
 }
 
+static int save(const char *name, const char *text)
+{
+	struct error error;
+
+	return file_save(path_of(name), text, strlen(text), &error);
+}
+
+static void test_what_is_no_file_is_left_as_it_is(void **state)
+{
+	struct stat status;
+
+	(void)state;
+	assert_int_equal(mkfifo(path_of("file"), 0600), 0);
+	assert_int_equal(save("file", "ours"), -1);
+	assert_int_equal(stat(path_of("file"), &status), 0);
+	assert_int_equal(status.st_mode, S_IFIFO | 0600);
+	assert_int_equal(symlink("/dev/null", path_of("link")), 0);
+	assert_int_equal(save("link", "ours"), -1);
+	assert_int_equal(lstat(path_of("link"), &status), 0);
+	assert_true(S_ISLNK(status.st_mode));
+	assert_int_equal(entries(), 2);
+}
+
 static void test_a_peek_ends_where_there_is_no_more_room(void **state)
 {
 	char text[5];
@@ -133,6 +156,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_what_a_killed_process_left_is_replaced_and_removed),
 		TEST(test_a_link_is_replaced_and_not_followed),
+		TEST(test_what_is_no_file_is_left_as_it_is),
 		TEST(test_a_peek_ends_where_there_is_no_more_room),
 	};
 
