@@ -91,6 +91,12 @@ def test_somebody_elses_change_is_not_confirmed(lab, call):
     assert lab.detour("status").json["pending"]
 
 
+def test_a_reason_is_kept_to_the_letter(lab, call):
+    reason = "~root: 'it' costs $HOME, \"${PATH}\"; `id` $(id) -- é"
+    call(document(), confirm=0, reason=reason)
+    assert lab.detour("status").json["last"]["reason"] == reason
+
+
 def test_a_file_that_says_the_same_stays_as_it_is(lab, call):
     KEPT.parent.mkdir()
     KEPT.write_text(json.dumps(document(), sort_keys=True, indent=1))

@@ -26,7 +26,10 @@ class Detour:
         """The report of a verb, whatever became of it. document: goes to standard input."""
         try:
             _code, out, why = self.module.run_command(
-                [self.program, "--json", *words], data=document, handle_exceptions=False
+                [self.program, "--json", *words],
+                data=document,
+                expand_user_and_vars=False,  # a reason is text
+                handle_exceptions=False,
             )
             return json.loads(out)
         except OSError as error:
