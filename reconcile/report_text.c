@@ -373,19 +373,27 @@ static void print_reason(struct printer *printer, const json_t *json)
 		fprintf(printer->out, "    %s\n", reason);
 }
 
+/* destroy has none. */
+static void print_document(struct printer *printer, const json_t *json)
+{
+	const char *digest = text_at(printer, json, "digest");
+
+	if (*digest)
+		fprintf(printer->out, ", document %.12s", digest);
+}
+
 static void print_pending(struct printer *printer, const json_t *pending)
 {
 	if (!pending) {
 		fputs("No change waits for confirmation.\n", printer->out);
 		return;
 	}
-	fprintf(printer->out,
-		"%sPending: %s by %s (process %" JSON_INTEGER_FORMAT
-		", begun %s), document %.12s%s\n",
+	fprintf(printer->out, "%sPending: %s by %s (process %" JSON_INTEGER_FORMAT ", begun %s)",
 		paint(printer, BOLD), text_at(printer, pending, "verb"),
 		text_at(printer, pending, "who"), number_at(pending, "pid"),
-		time_at(printer, pending, "started"), text_at(printer, pending, "digest"),
-		paint(printer, PLAIN));
+		time_at(printer, pending, "started"));
+	print_document(printer, pending);
+	fprintf(printer->out, "%s\n", paint(printer, PLAIN));
 	print_reason(printer, pending);
 	fprintf(printer->out,
 		"    %" JSON_INTEGER_FORMAT
@@ -405,8 +413,7 @@ static void print_last(struct printer *printer, const json_t *last)
 		text_at(printer, last, "verb"), text_at(printer, last, "who"),
 		time_at(printer, last, "when"), text_at(printer, last, "result"),
 		number_at(last, "exit"), number_at(last, "steps"));
-	if (json_is_string(json_object_get(last, "digest")))
-		fprintf(printer->out, ", document %.12s", text_at(printer, last, "digest"));
+	print_document(printer, last);
 	fputc('\n', printer->out);
 	print_reason(printer, last);
 }

@@ -495,6 +495,7 @@ def test_a_destroy_can_await_confirmation(wide_lab, verb):
     result = lab.detour("destroy", None, "--confirm", "100")
     assert (result.exit, result.json["pending"]["verb"]) == (0, "destroy")
     assert router(lab) == bare and json.loads(kept.read_text()) == OLD
+    assert "document" not in lab.detour("status", wants_json=False).text
     assert lab.detour(verb).exit == 0
     assert router(lab) == (before if verb == "revert" else bare)
     assert kept.exists() == (verb == "revert")
