@@ -92,7 +92,7 @@ static const struct {
 	  "                          understands; refused where a connection would be lost\n"
 	  "  --again                 take a document that was reverted before\n"
 	  "  --last-confirmed        take the document that was confirmed last, as at boot;\n"
-	  "                          FILE only when none ever was\n"
+	  "                          FILE only when there is none\n"
 	  "  --reason TEXT           why, for syslog and detour status\n"
 	  "  --lock-timeout SECONDS  how long to wait for another change (10)\n"
 	  "\n"
