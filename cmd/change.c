@@ -170,36 +170,55 @@ static bool settle_journal(struct context *context, struct kernel *kernel)
 	return may_go_on;
 }
 
-/* What was confirmed last is nothing, then, and a boot that leaves it at that has not failed. */
-static void refuse_unconfirmed(struct context *context, const char *who, const char *when)
-{
-	context->report.exit = EXIT_DONE;
-	context->report.said = "Nothing was ever confirmed, so nothing is applied.";
-	context_note(context, "reverted", "apply it with --confirm SECONDS or --again",
-		     "%s: this document was reverted by %s at %s", context->report.file, who, when);
-}
+struct revert {
+	char who[USER_TEXT], when[32];
+};
 
-static bool refuse_reverted(struct context *context)
+/* Whether the document was, and nobody asks for it again. */
+static bool is_reverted(struct context *context, struct revert *revert)
 {
-	char who[USER_TEXT], text[32];
 	struct tm local;
 	int64_t when;
 	time_t at;
 
 	if (context->options->again || context->options->confirm ||
-	    !memory_is_reverted(context_digest(context), who, &when))
+	    !memory_is_reverted(context_digest(context), revert->who, &when))
 		return false;
 	at = (time_t)when;
-	strftime(text, sizeof(text), "%F %T", localtime_r(&at, &local));
+	strftime(revert->when, sizeof(revert->when), "%F %T", localtime_r(&at, &local));
+	return true;
+}
+
+static void note_reverted(struct context *context, const struct revert *revert)
+{
+	context_note(context, "reverted", "apply it with --confirm SECONDS or --again",
+		     "%s: this document was reverted by %s at %s", context->report.file,
+		     revert->who, revert->when);
+}
+
+/* What was confirmed last is nothing, then, and a boot that leaves it at that has not failed. */
+static void refuse_unconfirmed(struct context *context, const struct revert *revert)
+{
+	context->report.exit = EXIT_DONE;
+	context->report.said = "Nothing was ever confirmed, so nothing is applied.";
+	note_reverted(context, revert);
+}
+
+static bool refuse_reverted(struct context *context)
+{
+	struct revert revert;
+
+	if (!is_reverted(context, &revert))
+		return false;
 	if (context->options->last_confirmed) {
-		refuse_unconfirmed(context, who, text);
+		refuse_unconfirmed(context, &revert);
 		return true;
 	}
 	context->report.exit = EXIT_BUSY;
 	error_set(&context->error, "reverted",
 		  "this document was reverted by %s at %s and is not applied again unasked: change "
 		  "it, or say --confirm SECONDS or --again",
-		  who, text);
+		  revert.who, revert.when);
 	return true;
 }
 
@@ -271,8 +290,11 @@ bool change_is_pending(struct context *context)
 void change_look(struct context *context)
 {
 	struct journal first, second;
+	struct revert revert;
 	struct error error = { 0 };
 
+	if (context->options->check && is_reverted(context, &revert))
+		note_reverted(context, &revert);
 	/*
 	 * Nobody holds the lock while the same journal stands before and after
 	 * that look: its process is gone.

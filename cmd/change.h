@@ -32,7 +32,10 @@ void change_finish(struct context *context, struct kernel *kernel);
 /* Of apply and destroy, whatever became of them: who did what, where it can be looked up. */
 void change_log(struct context *context);
 
-/* Warns of a journal whose process is gone; for those that hold no lock. Writes nothing. */
+/*
+ * For those that hold no lock: warns of a journal whose process is gone and, with
+ * --check, of a document that would be refused since it was reverted. Writes nothing.
+ */
 void change_look(struct context *context);
 
 /* Set by a signal once change_lock() has returned. */

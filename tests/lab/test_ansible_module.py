@@ -146,6 +146,10 @@ def test_check_mode_refuses_what_the_change_would_be_refused(lab, call, check):
     empty = document([], [])
     assert "allow_empty" in refusal(call(empty, check=check))
     lab.apply(OTHER, "--confirm", "100")
+    lab.detour("revert")
+    assert "reverted by root" in refusal(call(OTHER, check=check, confirm=0))
+    assert call(OTHER, check=True)["changed"]
+    lab.apply(OTHER, "--confirm", "100")
     assert "awaits confirmation" in refusal(call(document(), check=True))
     assert "waits for confirmation" in refusal(call(document()))
 

@@ -659,7 +659,10 @@ def test_a_reverted_document_is_refused_until_it_is_asked_for(lab):
         assert word in result.json["error"]["message"]
     assert lab.snapshot() == before
     assert lab.detour("apply", OTHER).exit == 0
-    assert lab.detour("apply", document(), "--check").exit == 2
+    checked = lab.detour("apply", document(), "--check")
+    assert checked.exit == 2 and "reverted" in warnings(checked)
+    for asked in (["--again"], ["--confirm", "9"]):
+        assert "reverted" not in warnings(lab.detour("apply", document(), "--check", *asked))
     lab.apply(document(), "--again")
     lab.apply(OTHER)
     lab.apply(document())  # it is a confirmed document like any other now

@@ -270,6 +270,9 @@ class Change:
             if warning["code"] == "would-be-empty" and not self.params["allow_empty"]:
                 reason = f"{warning['message']}; if that is meant, say allow_empty"
                 self.detour.fail(report | {"exit": 1}, reason)
+            if warning["code"] == "reverted":
+                reason = f"{warning['message']}; if it should hold after all, let it be confirmed"
+                self.detour.fail(report | {"exit": 75}, reason)
         return report
 
     def refuse_pending(self):
