@@ -252,11 +252,14 @@ def test_redirects_of_named_namespaces_are_told_by_name(router, package):
     target = router.path("/run/netns")
     target.mkdir()
     (target / "branch $(reboot) office").touch()
-    name = str(target / "branch $(reboot) office")
-    router.lab.tool("router", ["mount", "--bind", f"/run/netns/{router.lab.netns('router')}", name])
+    (target / "empty").touch()
+    for host, name in (("router", "branch $(reboot) office"), ("client", "empty")):
+        netns = f"/run/netns/{router.lab.netns(host)}"
+        router.lab.tool("router", ["mount", "--bind", netns, str(target / name)])
     said = router.dpkg("--purge", "detour")
     assert "what is live in network namespace branch $(reboot) office stays" in said
     assert "what was live in network namespace branch $(reboot) office\n" in said
+    assert "namespace empty" not in said  # it has but the names that all share
     assert "reboot" not in str(router.asked_of_systemd())
 
 
