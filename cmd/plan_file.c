@@ -75,6 +75,9 @@ void plan_file_report_stale(struct context *context, const struct comparison *lo
 {
 	saved_plan_differences(context->saved, &look->observed, &context->seen,
 			       &context->differences);
+	if (!*context->error.code)
+		error_set(&context->error, "stale",
+			  "the live state is no longer the one planned against; plan again");
 	context->report.exit = EXIT_STALE;
 	context->report.plan = &context->differences;
 	context->report.remaining = NULL;

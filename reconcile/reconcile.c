@@ -369,8 +369,6 @@ static bool may_apply(const struct run *run)
 
 	if (!accepts(run)) {
 		result->exit = EXIT_STALE;
-		error_set(&result->error, "stale",
-			  "the live state is no longer the one planned against; plan again");
 		return false;
 	}
 	if (first->plan.conflict_count) {

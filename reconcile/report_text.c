@@ -256,9 +256,6 @@ static const char *summary_of_apply(struct printer *printer)
 		return "Nothing was changed: a warning is fatal.";
 	if (report->exit == EXIT_CONFLICT)
 		return "Nothing was changed: foreign objects are in the way.";
-	if (report->exit == EXIT_STALE)
-		return "Nothing was changed. These steps would lead back to what was planned "
-		       "against.";
 	if (report->exit == EXIT_ERROR)
 		return "Nothing was changed.";
 	if (!report->plan->step_count)
@@ -277,6 +274,9 @@ static const char *summary(struct printer *printer)
 {
 	const struct report *report = printer->report;
 
+	if (report->exit == EXIT_STALE)
+		return "Nothing was changed. These steps would lead back to what was planned "
+		       "against.";
 	if (report->applied)
 		return summary_of_apply(printer);
 	if (report->plan->conflict_count)

@@ -40,9 +40,9 @@ def rewrite(path, **changes):
     path.write_text(json.dumps(plan))
 
 
-def refused(lab, path, code, exit_code=1):
+def refused(lab, path, code, *options, exit_code=1):
     before = lab.snapshot()
-    result = lab.detour("apply", path)
+    result = lab.detour("apply", path, *options)
     assert result.exit == exit_code, repr(result)
     assert result.json["error"]["code"] == code, repr(result)
     assert not result.json["changed"]
@@ -240,7 +240,9 @@ def test_check_only_tells_whether_a_plan_still_holds(lab, plan_path):
     save(lab, OLD, plan_path)
     assert lab.detour("apply", plan_path, "--check").exit == 2
     lab.apply(OLD)
-    assert lab.detour("apply", plan_path, "--check").exit == 4
+    refused(lab, plan_path, "stale", "--check", exit_code=4)
+    told = lab.detour("apply", plan_path, "--check", wants_json=False)
+    assert "plan again" in told.errors and "would lead back" in told.text
 
 
 def test_a_saved_plan_can_await_confirmation(lab, plan_path):
