@@ -30,6 +30,8 @@ void diff_concerns_redirect(struct diff *diff, struct step *step, const char *re
 void diff_concerns_redirects(struct diff *diff, struct step *step, const char **names,
 			     size_t count);
 void diff_concerns_all(struct diff *diff, struct step *step);
+/* It is about the set or chain of that name in our table, or about something in it. */
+void diff_concerns_name(struct diff *diff, struct step *step, const char *name);
 
 void diff_conflicts(struct diff *diff);
 void diff_names_create(struct diff *diff);

@@ -66,7 +66,7 @@ static void concerns_sharers(struct diff *diff, struct step *step, const char *n
 	step->redirect_count = count;
 }
 
-static void concerns_name(struct diff *diff, struct step *step, const char *name)
+void diff_concerns_name(struct diff *diff, struct step *step, const char *name)
 {
 	const char *redirect = redirect_of_name(name);
 
@@ -102,7 +102,7 @@ static void chain_step(struct diff *diff, enum action action, const struct nft_c
 	step->object = chain->name;
 	step->container = chain->name;
 	step->why = action == ACTION_CREATE ? "part of our table" : "not in the document";
-	concerns_name(diff, step, chain->name);
+	diff_concerns_name(diff, step, chain->name);
 }
 
 static void set_step(struct diff *diff, enum action action, const struct nft_set *set)
@@ -118,7 +118,7 @@ static void set_step(struct diff *diff, enum action action, const struct nft_set
 	step->container = set->name;
 	step->set = set;
 	step->why = action == ACTION_CREATE ? "part of our table" : "not in the document";
-	concerns_name(diff, step, set->name);
+	diff_concerns_name(diff, step, set->name);
 }
 
 static void chains_create(struct diff *diff, const struct nft_table *live)
@@ -193,7 +193,7 @@ static void elements_concern(struct diff *diff, struct step *step, const char *s
 	    names_take(arena, step->after, step->after ? step->count : 0, &names))
 		diff_concerns_redirects(diff, step, names.items, names.count);
 	else
-		concerns_name(diff, step, set);
+		diff_concerns_name(diff, step, set);
 }
 
 static void elements_step(struct diff *diff, const struct nft_set *set, enum action action,

@@ -34,12 +34,11 @@ static void describe(struct diff *diff, struct step *step, const char *chain,
 			diff_concerns_gateway(diff, step, &diff->document->gateways[i]);
 			return;
 		}
-	if (is_shared(chain) || rule->role == ROLE_CONVERT || rule->role == ROLE_GUARD)
+	if (rule->role == ROLE_CONVERT || rule->role == ROLE_GUARD)
 		return;
-	if (!strncmp(chain, "redirect_", 9))
-		diff_concerns_redirect(diff, step, chain + 9);
-	else
-		diff_concerns_all(diff, step);
+	/* In a chain that redirects share, a rule of ours is about its gateway. */
+	if (rule->role == ROLE_NONE || !is_shared(chain))
+		diff_concerns_name(diff, step, chain);
 }
 
 void diff_rule_delete(struct diff *diff, const char *chain, const struct nft_rule *rule)

@@ -206,6 +206,7 @@ static void foreign_objects(struct fake *fake)
 	chain->rules[0] = chain->rules[1];
 	chain->rules[1] = guard;
 	add_rule(fake, nft_chain_find(table, "prerouting"), "");
+	add_rule(fake, nft_chain_find(table, "mark-keep_scb"), "");
 	nft_set_find(table, "services_3389/tcp")->element_count = 0;
 }
 
