@@ -13,11 +13,14 @@ void state_free(struct state *state)
 
 #define COMPARE(a, b) (((a) > (b)) - ((a) < (b)))
 
+/* Lines of others are put back from the first one on: each has its number with those above. */
 static int rt_table_compare(const void *a, const void *b)
 {
 	const struct rt_table *x = a, *y = b;
-	int order = COMPARE(x->id, y->id);
+	int order = COMPARE(x->taken ? x->line : 0, y->taken ? y->line : 0);
 
+	if (!order)
+		order = COMPARE(x->id, y->id);
 	if (!order)
 		order = strcmp(x->name, y->name);
 	return order ? order : COMPARE(x->line, y->line);

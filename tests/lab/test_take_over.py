@@ -354,6 +354,25 @@ def test_a_revert_puts_back_what_was_made_by_hand(lab):
     assert len(report["duplicates"]) == 4
 
 
+def test_names_come_back_where_they_were(wide_lab):
+    """The greater number first, and lines of others between them and behind."""
+    lab, text = wide_lab, NAMES.read_text() + "104 vnc\n200 other\n103 scb\n201 more\n"
+    NAMES.write_text(text)
+    by_hand(lab, IPV4)
+    mangle(
+        lab,
+        IPV4,
+        STEP_1.replace("3389", "5900").replace("mark 1", "mark 2"),
+        STEP_3.replace("eth2", "eth3").replace("mark 1", "mark 2"),
+    )
+    steps_4_to_7(lab, IPV4, "104", "vnc", IPV4.gateway.replace("10.2.", "10.3."), "2", "eth3")
+    found, _ = imported(lab)
+    take_over(lab, found, "--confirm", "60")
+    assert NAMES.read_text() == text.replace("104 vnc\n", "").replace("103 scb\n", "")
+    assert lab.detour("revert").exit == 0
+    assert NAMES.read_text() == text
+
+
 def test_unconfirmed_it_comes_back_by_itself(lab, family):
     by_hand(lab, family)
     before = router(lab)
