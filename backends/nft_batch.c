@@ -261,8 +261,9 @@ static int refused_step(const struct batch *batch, const struct step *step, int 
 				 NFT_TABLE);
 	if (step->kind == KIND_HAND_RULE && code == -ENOENT)
 		return error_set(batch->error, "chain-gone",
-				 "%s %s: it cannot be put back, since its chain is gone; make the "
-				 "chain again, as any iptables -t mangle command does",
+				 "%s %s: it cannot be put back, since its chain, or a set that it "
+				 "looks up, is gone; make that again, a chain of iptables by any "
+				 "iptables -t mangle command",
 				 kind_name(step->kind), step->object);
 	return error_set(batch->error, lacks ? "no-nf-tables" : "kernel-refused",
 			 "%s %s: the kernel refused to %s it, and nothing was changed: %s%s",

@@ -405,6 +405,32 @@ def test_when_its_chain_is_gone_a_revert_says_so_and_succeeds_once_it_is_there_a
     assert chain(lab, family) == before
 
 
+def test_when_a_set_is_gone_a_revert_says_so_and_succeeds_once_it_is_there_again(lab):
+    lab.nft("router", f"""
+        table inet mine {{
+            set ports {{ type inet_service; elements = {{ 3389 }}; }}
+            chain pre {{
+                type filter hook prerouting priority mangle;
+                iifname "eth0" ip daddr {IPV4.servers} tcp dport @ports ct mark set 1
+                iifname != "eth2" ct mark 1 meta mark set ct mark
+            }}
+        }}
+    """)  # fmt: skip
+    steps_4_to_7(lab, IPV4)
+    show = lambda: lab.tool("router", "nft list table inet mine")
+    before = show()
+    found, _ = imported(lab)
+    take_over(lab, found, "--confirm", "60")
+    lab.nft("router", "delete set inet mine ports")
+    failed = lab.detour("revert")
+    assert (failed.exit, error(failed)) == (6, "chain-gone"), repr(failed)
+    assert "or a set" in failed.json["error"]["message"]
+    lab.nft("router", "add set inet mine ports { type inet_service; }")
+    lab.nft("router", "add element inet mine ports { 3389 }")
+    assert lab.detour("revert").exit == 0
+    assert show() == before
+
+
 # Saved plans, and others who write
 
 
