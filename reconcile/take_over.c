@@ -262,14 +262,62 @@ static bool serves_others(const struct taking *taking, const struct foreign_rule
 	return false;
 }
 
+static bool is_on_path(const struct rule *rule, const struct path *path)
+{
+	return same_lookup(rule, path->lookup) ||
+	       (path->refusal && same_lookup(rule, path->refusal));
+}
+
+static bool lookup_goes(const struct taking *taking, const struct rule *rule)
+{
+	bool goes = false;
+
+	for (size_t i = 0; i < taking->in.caught_count; i++) {
+		const struct caught *caught = &taking->in.caught[i];
+
+		if (caught->why || !is_on_path(rule, &caught->path))
+			continue;
+		if (!taking->gateways[i])
+			return false;
+		goes = true;
+	}
+	return goes;
+}
+
+/* Whether a connection that bears the mark may pass the test; its other bits may be any. */
+static bool may_pass(const struct foreign_test *test, const struct mark *mark)
+{
+	uint32_t common = test->mark.mask & mark->mask;
+	bool same = !((test->mark.value ^ mark->value) & common);
+
+	return test->negate ? !same || common != test->mark.mask : same;
+}
+
+/* Whoever marks connections may do so at any hook; the policy rule tells that it is done. */
+static bool restores_for_others(const struct taking *taking, const struct foreign_rule *convert)
+{
+	for (size_t i = 0; i < taking->observed->rule_count; i++) {
+		const struct rule *rule = &taking->observed->rules[i];
+
+		if (rule->protocol != PROTOCOL_DETOUR && convert->families[rule->family] &&
+		    rule->mark.mask & convert->mark.value &&
+		    may_pass(&convert->connection, &rule->mark) && !lookup_goes(taking, rule) &&
+		    !mark_is_replaced(taking, &rule->mark))
+			return true;
+	}
+	return false;
+}
+
 static bool rule_goes(const struct taking *taking, const struct foreign_rule *rule)
 {
 	switch (rule->action) {
 	case FOREIGN_MARKS_CONNECTION:
 		return selection_goes(taking, rule);
 	case FOREIGN_MARKS_PACKET:
-	case FOREIGN_RESTORES:
 		return serves_replaced(taking, rule) && !serves_others(taking, rule);
+	case FOREIGN_RESTORES:
+		return serves_replaced(taking, rule) && !serves_others(taking, rule) &&
+		       !restores_for_others(taking, rule);
 	case FOREIGN_NOTHING:
 	case FOREIGN_LEAVES:
 	case FOREIGN_UNKNOWN:
@@ -310,28 +358,6 @@ static void rules_take(struct taking *taking)
 		if (rule_goes(taking, &foreign->rules[i]))
 			hand_rule_take(taking->observed, &foreign->rules[i],
 				       successor_of(taking, &foreign->rules[i]));
-}
-
-static bool is_on_path(const struct rule *rule, const struct path *path)
-{
-	return same_lookup(rule, path->lookup) ||
-	       (path->refusal && same_lookup(rule, path->refusal));
-}
-
-static bool lookup_goes(const struct taking *taking, const struct rule *rule)
-{
-	bool goes = false;
-
-	for (size_t i = 0; i < taking->in.caught_count; i++) {
-		const struct caught *caught = &taking->in.caught[i];
-
-		if (caught->why || !is_on_path(rule, &caught->path))
-			continue;
-		if (!taking->gateways[i])
-			return false;
-		goes = true;
-	}
-	return goes;
 }
 
 static void lookups_take(struct taking *taking)

@@ -288,6 +288,27 @@ def test_a_policy_rule_that_looks_at_the_mark_stays_and_is_named(lab, family):
     assert "lookup 99" in lab.ip("router", f"{family.ip} rule")
 
 
+def test_a_rule_that_restores_the_marks_of_others_stays(lab, family):
+    """Theirs are set at another hook; the policy rule tells of them."""
+    by_hand(lab, family, STEP_1, STEP_2, "-A PREROUTING ! -i eth2 -j CONNMARK --restore-mark")
+    mangle(lab, family, "-A POSTROUTING -o eth1 -p tcp --dport 22 -j CONNMARK --set-mark 5")
+    (restore,) = [line for line in chain(lab, family) if "restore" in line]
+    lab.ip("router", f"{family.ip} rule add fwmark 5 table 105")
+    result = take_over(lab, wanted())
+    assert chain(lab, family)[1:] == [restore]
+    left = [w["message"] for w in result.json["warnings"] if w["code"] == "not-taken-over"]
+    assert any("rules that stay need it" in message for message in left)
+    lab.ip("router", f"{family.ip} rule del fwmark 5")
+    assert lab.connect("client", family.server, 3389) == "gateway"
+
+
+def test_a_rule_that_restores_marks_goes_when_nobody_else_asks_for_them(lab, family):
+    lab.ip("router", f"{family.ip} rule add fwmark 1 iif eth5 table 99 priority 32765")
+    by_hand(lab, family, STEP_1, STEP_2, "-A PREROUTING ! -i eth2 -j CONNMARK --restore-mark")
+    take_over(lab, wanted())
+    assert chain(lab, family) == ["-P PREROUTING ACCEPT"]
+
+
 def test_a_plan_does_not_warn_of_what_it_removes(lab, family):
     by_hand(lab, family)
     found = lab.detour("plan", wanted(), "--take-over")
