@@ -338,6 +338,11 @@ static uint64_t successor_of(const struct taking *taking, const struct foreign_r
 	return 0;
 }
 
+static const char *words_of(struct arena *arena, const struct foreign_rule *rule)
+{
+	return arena_printable(arena, foreign_words(arena, rule));
+}
+
 static void hand_rule_take(struct state *observed, const struct foreign_rule *rule,
 			   uint64_t successor)
 {
@@ -346,7 +351,7 @@ static void hand_rule_take(struct state *observed, const struct foreign_rule *ru
 					     observed->hand_rule_room);
 
 	*taken = rule->hand;
-	taken->words = arena_printable(arena, foreign_words(arena, rule));
+	taken->words = words_of(arena, rule);
 	taken->successor = successor;
 }
 
@@ -598,12 +603,16 @@ void leftovers_refuse(const struct leftovers *leftovers, struct plan *plan)
 
 /* --- a later look --------------------------------------------------------------- */
 
-static bool rule_was_taken(const struct state *earlier, const struct hand_rule *rule)
+/* The same words, too: a set that it looks up may hold more by now. */
+static bool rule_was_taken(const struct state *earlier, struct arena *arena,
+			   const struct foreign_rule *rule)
 {
-	for (size_t i = 0; i < earlier->hand_rule_count; i++)
-		if (earlier->hand_rules[i].handle == rule->handle &&
-		    hand_rule_equal(&earlier->hand_rules[i], rule))
-			return true;
+	for (size_t i = 0; i < earlier->hand_rule_count; i++) {
+		const struct hand_rule *old = &earlier->hand_rules[i];
+
+		if (old->handle == rule->hand.handle && hand_rule_equal(old, &rule->hand))
+			return !strcmp(old->words, words_of(arena, rule));
+	}
 	return false;
 }
 
@@ -637,7 +646,7 @@ static void rules_take_again(struct taking *taking, const struct state *earlier)
 	for (size_t i = 0; i < foreign->rule_count; i++) {
 		const struct foreign_rule *rule = &foreign->rules[i];
 
-		if (rule_was_taken(earlier, &rule->hand))
+		if (rule_was_taken(earlier, &taking->observed->arena, rule))
 			hand_rule_take(taking->observed, rule, 0);
 		else if (earlier->hand_rule_count && rule->action == FOREIGN_MARKS_CONNECTION &&
 			 rule_concerns(taking, rule))

@@ -28,6 +28,17 @@ OTHERS = [
     "-A PREROUTING -i eth0 -p udp -m multiport --dports 53,123 -j ACCEPT",
 ]
 
+WITH_A_SET = f"""
+    table inet mine {{
+        set ports {{ type inet_service; elements = {{ 3389 }}; }}
+        chain pre {{
+            type filter hook prerouting priority mangle;
+            iifname "eth0" ip daddr {IPV4.servers} tcp dport @ports ct mark set 1
+            iifname != "eth2" ct mark 1 meta mark set ct mark
+        }}
+    }}
+"""
+
 
 def wanted(**fields):
     """What the procedure does, in both families, and with on_loss block more."""
@@ -427,16 +438,7 @@ def test_when_its_chain_is_gone_a_revert_says_so_and_succeeds_once_it_is_there_a
 
 
 def test_when_a_set_is_gone_a_revert_says_so_and_succeeds_once_it_is_there_again(lab):
-    lab.nft("router", f"""
-        table inet mine {{
-            set ports {{ type inet_service; elements = {{ 3389 }}; }}
-            chain pre {{
-                type filter hook prerouting priority mangle;
-                iifname "eth0" ip daddr {IPV4.servers} tcp dport @ports ct mark set 1
-                iifname != "eth2" ct mark 1 meta mark set ct mark
-            }}
-        }}
-    """)  # fmt: skip
+    lab.nft("router", WITH_A_SET)
     steps_4_to_7(lab, IPV4)
     show = lambda: lab.tool("router", "nft list table inet mine")
     before = show()
@@ -517,3 +519,25 @@ def test_what_was_changed_since_it_was_read_is_not_removed(lab):
             assert result.exit in (2, 3, 5), (number, repr(result))
             changed += 1
     assert changed > 3
+
+
+def test_a_rule_whose_set_has_grown_since_it_was_read_is_not_removed(lab):
+    show = lambda: lab.tool("router", "nft list chain inet mine pre")
+    lab.nft("router", WITH_A_SET)
+    steps_4_to_7(lab, IPV4)
+    found, _ = imported(lab)
+    paused = Paused(lab, found, 1, "--take-over")
+    assert paused.go_on().exit == 0
+    kept = 0
+    for number in range(2, len(paused.messages), 9):
+        lab.detour("destroy")
+        lab.nft("router", "delete table inet mine" + WITH_A_SET)
+        undo_by_hand(lab, IPV4)
+        steps_4_to_7(lab, IPV4)
+        paused = Paused(lab, found, number, "--take-over")
+        lab.nft("router", "add element inet mine ports { 22 }")
+        was_there = "@ports" in show()
+        result = paused.go_on()
+        assert ("@ports" in show()) == was_there, (number, repr(result))
+        kept += was_there and paused.was_before_the_last_look()
+    assert kept > 1
