@@ -133,23 +133,50 @@ static const char *mark_text(struct arena *arena, const struct mark *mark)
 				  : arena_printf(arena, "\"0x%x/0x%x\"", mark->value, mark->mask);
 }
 
+static bool is_on_path(const struct rule *rule, const struct path *path)
+{
+	return same_lookup(rule, path->lookup) ||
+	       (path->refusal && same_lookup(rule, path->refusal));
+}
+
+/* Rules of one priority go by age: what is put back comes behind the others. */
+static bool shares_priority(const struct taking *taking, const struct path *path,
+			    const struct rule *rule)
+{
+	for (size_t i = 0; i < taking->observed->rule_count; i++) {
+		const struct rule *other = &taking->observed->rules[i];
+		uint32_t common = other->mark.mask & path->mark.mask;
+
+		if (other->protocol != PROTOCOL_DETOUR && other->family == rule->family &&
+		    other->priority == rule->priority && !is_on_path(other, path) &&
+		    !((other->mark.value ^ path->mark.value) & common))
+			return true;
+	}
+	return false;
+}
+
 /* Why it cannot go, and what would help. NULL: it can. */
 static const char *refusal(struct taking *taking, const struct gateway *gateway,
 			   const struct caught *caught)
 {
 	struct arena *arena = &taking->observed->arena;
+	const struct path *path = &caught->path;
 
-	if (gateway->table != caught->path.lookup->table)
+	if (gateway->table != path->lookup->table)
 		return arena_printf(arena,
 				    "gateway %s has another table: say \"table\": %u, and another "
 				    "one in a later apply",
-				    gateway->name, caught->path.lookup->table);
-	if (!bears_mark(gateway, &caught->path.mark))
+				    gateway->name, path->lookup->table);
+	if (!bears_mark(gateway, &path->mark))
 		return arena_printf(arena,
 				    "its connections would lose their way to gateway %s, which has "
 				    "another mark: say \"mark\": %s, and another one in a later "
 				    "apply",
-				    gateway->name, mark_text(arena, &caught->path.mark));
+				    gateway->name, mark_text(arena, &path->mark));
+	if (shares_priority(taking, path, path->lookup) ||
+	    (path->refusal && shares_priority(taking, path, path->refusal)))
+		return "its policy rule has the priority of another one, and would come back "
+		       "behind it; give the other one a priority of its own";
 	if (caught->rule->is_bound)
 		return "it has a set without a name, which could not be put back; delete it by "
 		       "hand, or name the set";
@@ -260,12 +287,6 @@ static bool serves_others(const struct taking *taking, const struct foreign_rule
 				return true;
 	}
 	return false;
-}
-
-static bool is_on_path(const struct rule *rule, const struct path *path)
-{
-	return same_lookup(rule, path->lookup) ||
-	       (path->refusal && same_lookup(rule, path->refusal));
 }
 
 static bool lookup_goes(const struct taking *taking, const struct rule *rule)

@@ -256,6 +256,19 @@ def test_a_set_without_a_name_could_not_come_back_and_is_refused(lab, family):
     assert "set without a name" in hints(refused(lab, found))
 
 
+def test_a_policy_rule_that_would_come_back_behind_another_is_refused(lab, family):
+    ip = lambda words: lab.ip("router", f"{family.ip} rule {words}")
+    by_hand(lab, family)
+    ip("del fwmark 1")
+    ip("add fwmark 1 table 103 priority 3000")
+    ip("add fwmark 2 table 200 priority 3000")  # looks at other packets
+    ip(f"add from {family.clients} table 200 priority 3000")
+    asked = wanted(priority=2900)
+    assert "priority of another" in hints(refused(lab, asked))
+    ip(f"del from {family.clients}")
+    take_over(lab, asked)
+
+
 def test_a_gateway_of_the_same_bits_that_the_document_does_not_name_is_refused(wide_lab, family):
     lab = wide_lab
     by_hand(lab, family)
