@@ -349,7 +349,8 @@ static int journal_fill(struct context *context, const struct comparison *first,
 	journal->everything = context->scope->everything;
 	journal->foreign = context->scope->foreign;
 	journal->document = document_to_note(context);
-	journal->before = state_to_json(&first->observed, &first->plan);
+	/* All of it, though the plan leaves some alone: others may have deleted that by then. */
+	journal->before = state_to_json(&first->observed, NULL);
 	journal->record = record_json(error);
 	if (!journal->record)
 		return -1;

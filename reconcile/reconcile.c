@@ -344,7 +344,8 @@ static void apply_failed(struct run *run, enum pass pass)
 						       : EXIT_ERROR;
 		return;
 	}
-	before = state_to_json(&result->first.observed, &result->first.plan);
+	/* All of it: whoever made it fail may have deleted what the plan leaves alone. */
+	before = state_to_json(&result->first.observed, NULL);
 	result->rolled_back = restore(run->kernel, run->scope, before, &obstacle);
 	json_decref(before);
 	if (!result->rolled_back) {

@@ -455,6 +455,18 @@ def test_revert_undoes_it_at_once(wide_lab):
     assert (lab.detour("revert").exit, journal(lab)) == (1, None)
 
 
+def test_a_table_that_somebody_deleted_meanwhile_is_reverted_whole(lab, family):
+    """Its sets, too, of which the change touched none but one."""
+    lab.apply(document())
+    before = router(lab)
+    guard = confirm_within(lab, 100, document(redirects=[redirect(services=["22/tcp"])]))
+    lab.nft("router", "delete table inet detour")
+    assert lab.detour("revert").exit == 0
+    await_end(guard)
+    assert router(lab) == before
+    assert lab.connect("client", family.server, 3389) == "gateway"
+
+
 def test_a_comment_that_is_no_utf8_is_reverted_to_the_byte(lab):
     lab.apply(document())
     lab.nft("router", 'add rule inet detour select counter comment "b\udcfcro"\n')
