@@ -105,8 +105,8 @@ json_t *object_json(const struct step *step, const void *object, size_t limit);
 /* The plan's steps, an empty array for NULL; of elements at most `limit`. The caller owns it. */
 json_t *steps_json(const struct plan *plan, size_t limit);
 
-/* What is no UTF-8 (arguments, file names, the kernel's words) becomes arena_printable(). The caller
- * owns the value. */
+/* What is no UTF-8 (arguments, file names, the kernel's words) becomes arena_printable(). The
+ * caller owns the value. */
 json_t *text_json(const char *text);
 
 /*
