@@ -349,8 +349,11 @@ static int journal_fill(struct context *context, const struct comparison *first,
 	journal->everything = context->scope->everything;
 	journal->foreign = context->scope->foreign;
 	journal->document = document_to_note(context);
-	/* All of it, though the plan leaves some alone: others may have deleted that by then. */
-	journal->before = state_to_json(&first->observed, NULL);
+	/*
+	 * What is undone later is noted as a whole: others may have deleted by then what the plan
+	 * leaves alone. What is undone at once lacks it only when somebody did so in between.
+	 */
+	journal->before = state_to_json(&first->observed, options->confirm ? NULL : &first->plan);
 	journal->record = record_json(error);
 	if (!journal->record)
 		return -1;

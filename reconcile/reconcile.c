@@ -282,6 +282,18 @@ static enum pass converge(struct run *run)
 	return PASS_FAILED;
 }
 
+static bool is_known(const json_t *before, const struct state *now, struct error *error)
+{
+	const char *lost = state_lost_set(before, now);
+
+	if (lost)
+		error_set(error, "set-gone",
+			  "set %s is gone, and the change, which left it alone, has not noted what "
+			  "was in it; run detour apply with the document that should hold",
+			  lost);
+	return !lost;
+}
+
 /*
  * One look, one run over the steps back. PASS_DONE: nothing is left to undo. A step that waits (for
  * the interface of an old route, say) is no obstacle: what the kernel took away by itself is not
@@ -296,7 +308,7 @@ static enum pass restore_round(struct run *run, const json_t *before)
 	enum pass pass = PASS_FAILED;
 
 	if (run->kernel->ops->observe(run->kernel, run->scope, &now, error) == 0 &&
-	    state_from_json(before, &now, &target, error) == 0) {
+	    is_known(before, &now, error) && state_from_json(before, &now, &target, error) == 0) {
 		back.observed.nft.generation = now.nft.generation;
 		plan_build(&nothing, &target, &now, &back.plan);
 		run->wrote = false;

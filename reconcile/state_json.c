@@ -545,3 +545,18 @@ int state_from_json(const json_t *json, const struct state *now, struct state *s
 	state_sort(state);
 	return 0;
 }
+
+const char *state_lost_set(const json_t *json, const struct state *now)
+{
+	const json_t *sets = json_object_get(json_object_get(json, "nft"), "sets"), *set;
+	size_t i;
+
+	json_array_foreach(sets, i, set)
+	{
+		const char *name = json_string_value(json_object_get(set, "name"));
+
+		if (name && !json_object_get(set, "elements") && !nft_set_find(&now->nft, name))
+			return name;
+	}
+	return NULL;
+}

@@ -31,4 +31,7 @@ json_t *state_to_json(const struct state *state, const struct plan *plan);
 int state_from_json(const json_t *json, const struct state *now, struct state *state,
 		    struct error *error);
 
+/* A set whose elements were left out, and that is not in `now` either; NULL: there is none. */
+const char *state_lost_set(const json_t *json, const struct state *now);
+
 #endif

@@ -338,6 +338,15 @@ def test_recover_restores_what_stood_before_an_interrupted_apply(wide_lab):
     assert (again.exit, again.json["changed"]) == (0, False)
 
 
+def test_a_recovery_that_lacks_what_others_deleted_meanwhile_says_so(wide_lab):
+    interrupted(wide_lab)
+    wide_lab.nft("router", "delete table inet detour")
+    result = wide_lab.detour("recover")
+    assert (result.exit, result.json["error"]["code"]) == (6, "set-gone")
+    assert warnings(wide_lab.apply(NEW)).count("interrupted-apply") == 1
+    assert wide_lab.detour("drift", NEW).exit == 0
+
+
 def test_the_next_apply_says_what_it_found_and_goes_on(wide_lab):
     interrupted(wide_lab)
     result = wide_lab.apply(NEW)
